@@ -1,0 +1,108 @@
+"""Archives, threads and postings. Times are whole seconds since 1970 UTC."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from posthouse.content.models import Content
+
+PUBLIC, PRIVATE, NEVER = "public", "private", "never"
+
+
+class Archive(models.Model):
+    """The kept postings of one mailing list; found by the list's posting address."""
+
+    address = models.CharField(max_length=320, unique=True)  # normalised key
+    display_name = models.CharField(max_length=255, default="")
+    description = models.TextField(default="")
+    policy = models.CharField(max_length=8, default=PUBLIC)  # public private never
+    postings = models.IntegerField(default=0)
+    last_at = models.BigIntegerField(default=0)
+    version = models.IntegerField(default=0)  # grows with each change; pages make their ETag of it
+
+    class Meta:
+        db_table = "archive_archive"
+
+
+class Thread(models.Model):
+    """A conversation. `key` is the Message-ID-Hash of its first known message, its permalink."""
+
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
+    key = models.CharField(max_length=32)
+    subject = models.TextField(default="")
+    started_at = models.BigIntegerField(default=0)
+    last_at = models.BigIntegerField(default=0)
+    postings = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "archive_thread"
+        indexes = [models.Index("archive", "last_at", name="thread_by_activity")]
+
+
+class Posting(models.Model):
+    """One kept message.
+
+    `id` is made of the date (seconds << 20 | number), so that the order of ids is the order of dates and the search
+    index, whose rows have the same ids, answers "newest first" and date ranges without sorting.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE)
+    message_id = models.TextField()
+    key = models.CharField(max_length=32)  # Message-ID-Hash
+    parent_key = models.CharField(max_length=32, default="")  # of the message it answers, kept here or not
+    by_subject = models.BooleanField(default=False)  # put in its thread by its subject alone
+    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False)
+    sent_at = models.BigIntegerField()
+    offset = models.SmallIntegerField(default=0)  # minutes east of UTC, as the author wrote
+    filed_at = models.BigIntegerField()
+    author_name = models.TextField(default="")
+    author_address = models.TextField(default="")
+    subject = models.TextField(default="")
+    attachments = models.TextField(default="")  # JSON: [[number, filename, type, size], ...]; "" where there is none
+
+    class Meta:
+        db_table = "archive_posting"
+        indexes = [models.Index("archive", "id", name="posting_by_date")]
+        constraints = [models.UniqueConstraint(fields=["archive", "key"], name="posting_once")]
+
+
+class KnownId(models.Model):
+    """A Message-ID some posting refers to, or has: which thread it belongs to, kept here or missing."""
+
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
+    key = models.CharField(max_length=32)
+    thread = models.ForeignKey(Thread, on_delete=models.CASCADE)
+    message_id = models.TextField(default="")
+
+    class Meta:
+        db_table = "archive_knownid"
+        constraints = [models.UniqueConstraint(fields=["archive", "key"], name="known_once")]
+
+
+class Text(models.Model):
+    """What is searched of a posting: the search index is made over these columns."""
+
+    posting = models.OneToOneField(Posting, on_delete=models.CASCADE, primary_key=True)
+    subject = models.TextField(default="")
+    author = models.TextField(default="")
+    recipients = models.TextField(default="")
+    body = models.TextField(default="")
+    files = models.TextField(default="")  # names of attachments
+
+    class Meta:
+        db_table = "archive_text"
+
+
+class ImportRun(models.Model):
+    """How far an import of a file has come, so that it goes on after a kill."""
+
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE)
+    digest = models.CharField(max_length=64)  # of the file's beginning and its size
+    offset = models.BigIntegerField(default=0)
+    report = models.TextField(default="{}")
+
+    class Meta:
+        db_table = "archive_importrun"
+        constraints = [models.UniqueConstraint(fields=["archive", "digest"], name="one_run")]

@@ -1,0 +1,195 @@
+"""What happened to each message: one function per event, kept in the database in batches and on standard error.
+
+Events gather in this process and are written with the next transaction of any kind (see `database.transaction`) or by
+`flush`, which each role calls about once a second. An event that must not be lost (accepted, an outcome) is recorded
+inside the transaction it tells of, so the two are durable together.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+from posthouse import configuration
+
+MOST_WAITING = 100_000  # beyond it the oldest events are dropped from memory (they were on standard error)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step in a message's life. `at`: milliseconds since 1970 UTC; `item`: the queue id, 0 where there is none."""
+
+    at: int
+    kind: str
+    item: int
+    address: str
+    detail: dict[str, Any]
+
+
+_waiting: deque[Event] = deque()
+_lock = threading.Lock()
+_stderr = True
+
+
+def quiet(value: bool = True) -> None:
+    """Stop (or resume) writing events to standard error."""
+    global _stderr
+    _stderr = not value
+
+
+def address_key(address: str) -> int:
+    """The number an address is found by: 32 bits, so that the index stays small."""
+    return crc32(address.lower().encode("utf-8", "surrogateescape"))
+
+
+def record(at: int, kind: str, item: int, address: str, **detail: Any) -> None:
+    """Remember an event. `at` in milliseconds. The functions below are the events; call those."""
+    event = Event(at, kind, item, address, {name: value for name, value in detail.items() if value not in (None, "")})
+    with _lock:
+        _waiting.append(event)
+        if len(_waiting) > MOST_WAITING:
+            _waiting.popleft()
+
+
+def connection_refused(at: int, peer: str, listener: str, reply: str) -> None:
+    """A connection was refused at its greeting."""
+    record(at, "connection-refused", 0, "", peer=peer, listener=listener, reply=reply)
+
+
+def refused(at: int, stage: str, peer: str, return_path: str, recipient: str, reply: str, reason: str = "") -> None:
+    """A command or a message was refused or deferred: nothing became ours."""
+    record(at, "refused", 0, recipient or return_path, stage=stage, peer=peer, return_path=return_path, reply=reply,
+           reason=reason)  # fmt: skip
+
+
+def signed_in(at: int, peer: str, account: str, ok: bool) -> None:
+    """Someone tried to sign in for submission."""
+    record(at, "signed-in" if ok else "sign-in-refused", 0, account, peer=peer)
+
+
+def accepted(at: int, item: int, origin: str, peer: str, return_path: str, recipients: int, size: int, message_id: str,
+             first_recipient: str = "") -> None:  # fmt: skip
+    """A message became ours."""
+    record(at, "accepted", item, return_path, origin=origin, peer=peer, recipients=recipients, size=size,
+           message_id=message_id, to=first_recipient)  # fmt: skip
+
+
+def enqueued(at: int, item: int, origin: str, return_path: str, recipients: int, because: int, note: str = "") -> None:
+    """A message of our own making (copies, a notice, a DSN) was put in the queue; `because` of which item."""
+    record(at, "enqueued", item, return_path, origin=origin, recipients=recipients, because=because or None, note=note)
+
+
+def delivered(at: int, item: int, recipient: str, where: str, reply: str) -> None:
+    """A recipient is done: the far side took responsibility, or it reached its place here."""
+    record(at, "delivered", item, recipient, where=where, reply=reply)
+
+
+def deferred(at: int, item: int, recipient: str, where: str, reply: str, next_attempt: int) -> None:
+    """An attempt failed for now; `next_attempt` in milliseconds."""
+    record(at, "deferred", item, recipient, where=where, reply=reply, next_attempt=next_attempt)
+
+
+def failed(at: int, item: int, recipient: str, where: str, reply: str) -> None:
+    """A recipient is done: it will never get the message."""
+    record(at, "failed", item, recipient, where=where, reply=reply)
+
+
+def returned(at: int, item: int, return_path: str, report: int, action: str) -> None:
+    """A DSN was written (`report`: its queue id; `action`: failed, delayed, delivered) or dropped (report 0)."""
+    record(at, "returned", item, return_path, report=report or None, action=action)
+
+
+def suspended(at: int, destination: str, until: int, reason: str) -> None:
+    """A destination as a whole will not be tried until `until` (milliseconds; 0: until resumed)."""
+    record(at, "suspended", 0, destination, until=until or None, reason=reason)
+
+
+def resumed(at: int, destination: str) -> None:
+    """A destination is tried again."""
+    record(at, "resumed", 0, destination)
+
+
+def judged(at: int, item: int, mailing_list: str, disposition: str, rule: str, reason: str) -> None:
+    """A list judged a posting: accept, hold, reject or discard."""
+    record(at, "judged", item, mailing_list, disposition=disposition, rule=rule, reason=reason)
+
+
+def moderated(at: int, item: int, mailing_list: str, act: str, by: str, reason: str = "") -> None:
+    """A held posting was released, rejected or discarded by someone."""
+    record(at, "moderated", item, mailing_list, act=act, by=by, reason=reason)
+
+
+def filed(at: int, item: int, archive: str, message_id: str, permalink: str) -> None:
+    """A posting was kept in the archive."""
+    record(at, "filed", item, archive, message_id=message_id, permalink=permalink)
+
+
+def subscription(at: int, item: int, mailing_list: str, address: str, act: str, by: str) -> None:
+    """Someone asked to join or leave, confirmed, joined or left."""
+    record(at, "subscription", item, address, mailing_list=mailing_list, act=act, by=by)
+
+
+def bounced(at: int, item: int, mailing_list: str, address: str, status: str, diagnostic: str) -> None:
+    """A bounce for a member's copy came back."""
+    record(at, "bounced", item, address, mailing_list=mailing_list, status=status, diagnostic=diagnostic)
+
+
+def take() -> list[Event]:
+    """Take every event that waits, to be inserted in the current transaction."""
+    with _lock:
+        taken = list(_waiting)
+        _waiting.clear()
+    return taken
+
+
+def give_back(events: list[Event]) -> None:
+    """Put back events whose transaction failed."""
+    with _lock:
+        _waiting.extendleft(reversed(events))
+
+
+def insert(events: list[Event]) -> None:
+    """Insert events in the current transaction."""
+    if not events:
+        return
+    from django.db import connection
+
+    rows = [
+        (event.at, event.kind, event.item, event.address, address_key(event.address) if event.address else 0,
+         json.dumps(event.detail, ensure_ascii=False, separators=(",", ":")))
+        for event in events
+    ]  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO queue_event (at, kind, item, address, address_key, detail) VALUES (%s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def say(events: list[Event]) -> None:
+    """Write events to standard error, one line of JSON each, where the configuration wants it."""
+    if not events or not _stderr or not configuration.active().maillog.stderr:
+        return
+    lines = [
+        json.dumps({"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail}, ensure_ascii=False)
+        for e in events
+    ]
+    try:
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # a closed pipe must not stop mail
+        pass
+
+
+def flush() -> None:
+    """Write the events that wait, in a transaction of their own. Raises what the database raises; nothing is lost."""
+    if _waiting:
+        from posthouse.database import transaction
+
+        with transaction():
+            pass
