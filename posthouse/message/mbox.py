@@ -1,0 +1,190 @@
+"""Mailbox files (mbox): read as a stream with offsets to resume from, written so that the same bytes come back."""
+
+import io
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from posthouse.message.dates import parse_date
+
+MAX_MESSAGE = 256 * 1024 * 1024  # a file without separators is cut here, so that memory stays bounded
+_MAX_LINE = 1024 * 1024
+_READ_SIZE = 1024 * 1024
+
+# `From ana@far.example Thu Dec 11 05:57:05 2003`, also `From ana at far.example  Thu ...` (Pipermail), a zone before
+# or after the year (RFC 4155 has none, files have)
+_SEPARATOR = re.compile(
+    rb"From [^\n]{0,500}?[A-Z][a-z]{2},?[ \t]+(?:[A-Z][a-z]{2}[ \t]+\d{1,2}|\d{1,2}[ \t]+[A-Z][a-z]{2}[ \t]+\d{4})"
+    rb"[ \t]+\d{1,2}:\d{2}(?::\d{2})?[^\n]{0,200}\r?\n?\Z"
+)
+_CANDIDATE = re.compile(rb"(?:\A|\n\r?\n)From ")
+_QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
+_TO_QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
+_DATE_IN_LINE = re.compile(r"[A-Z][a-z]{2},?\s+(?:[A-Z][a-z]{2}\s+\d{1,2}|\d{1,2}\s+[A-Z][a-z]{2})\s.*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class MboxMessage:
+    """One message of an mbox: where its separator begins, where the next one does, and its bytes, unquoted."""
+
+    offset: int
+    end: int
+    envelope_line: str
+    content: bytes
+
+    @property
+    def received_at(self) -> tuple[int, int] | None:
+        """The date of the separator as (seconds since 1970, minutes east of Greenwich), or None."""
+        found = _DATE_IN_LINE.search(self.envelope_line)
+        return parse_date(found[0]) if found else None
+
+
+def messages(file: BinaryIO, start: int = 0) -> Iterator[MboxMessage]:
+    """The messages of an mbox from the offset `start` on (an `end` seen before); memory holds one message at a time.
+
+    A line begins a message only when it looks like `From address date` and an empty line (or the start) precedes it.
+    Line ends stay as the file has them; `>From ` loses one `>` (mboxrd). What stands before the first separator is
+    passed over, unless the file has none in its first megabyte: then ValueError says that it is no mbox.
+    `file` may be a gzip.GzipFile: offsets count decompressed bytes.
+    """
+    if start:
+        file.seek(start)
+    reader = _Reader(file, start)
+    line = reader.first_separator()
+    if line is None:
+        if start == 0 and reader.saw_text:
+            raise ValueError("this is no mbox: no line like `From address date` was found where messages begin")
+        return
+    while line is not None:
+        offset, envelope = line
+        content, end, line = reader.message()
+        yield MboxMessage(offset, end, envelope, _unquoted(content))
+
+
+def _unquoted(content: bytes) -> bytes:
+    return _QUOTED.sub(rb"\1", content) if b"\n>" in content or content.startswith(b">") else content
+
+
+class _Reader:
+    """A window over the file: `_buffer` begins at file offset `_at`."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file = file
+        self._at = start
+        self._buffer = b""
+        self._ended = False
+        self.saw_text = False
+
+    def _more(self) -> bool:
+        """Read on; False when the file has ended."""
+        if self._ended:
+            return False
+        piece = self._file.read(max(_READ_SIZE, len(self._buffer)) if len(self._buffer) < MAX_MESSAGE else _READ_SIZE)
+        if not piece:
+            self._ended = True
+            return False
+        self._buffer += piece
+        return True
+
+    def _drop(self, count: int) -> None:
+        self._buffer = self._buffer[count:]
+        self._at += count
+
+    def first_separator(self) -> tuple[int, str] | None:
+        """Pass over blank lines and whatever precedes the first separator, within the first megabyte."""
+        while len(self._buffer) < _MAX_LINE and self._more():
+            pass
+        self.saw_text = bool(self._buffer.strip())
+        blank = len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))
+        if self._buffer[:3] == b"\xef\xbb\xbf":  # a mark some editors put before the first line
+            blank = 3
+        self._drop(blank)
+        if self._is_separator(0):
+            return self._take_line(0)
+        position = self._next(0)
+        return None if position is None else self._take_line(position)
+
+    def _take_line(self, position: int) -> tuple[int, str]:
+        end = self._buffer.find(b"\n", position) + 1 or len(self._buffer)
+        line = self._buffer[position:end].decode("utf-8", "replace").rstrip("\r\n")
+        offset = self._at + position
+        self._drop(end)
+        return offset, line
+
+    def message(self) -> tuple[bytes, int, tuple[int, str] | None]:
+        """(content, offset of its end, the next separator or None) of the message the window stands on."""
+        position = self._next(0)
+        if position is None:
+            content, self._buffer = self._buffer, b""
+            self._at += len(content)
+            if len(content) >= MAX_MESSAGE and not self._ended:
+                self._skip_rest()
+            return _without_last_blank(content), self._at, None
+        content = _without_last_blank(self._buffer[:position])
+        line = self._take_line(position)
+        return content, line[0], line
+
+    def _skip_rest(self) -> None:
+        while self._more():
+            self._at += len(self._buffer)
+            self._buffer = b""
+
+    def _next(self, search_from: int) -> int | None:
+        """The place of the next separator in the window, reading on as needed; None at the end of the file."""
+        position = search_from
+        while True:
+            found = _find(self._buffer, position)
+            while found is not None:
+                if found + 1_500 > len(self._buffer) and self._more():
+                    continue
+                if self._is_separator(found):
+                    return found
+                found = _find(self._buffer, found)
+            position = max(search_from, len(self._buffer) - 16)
+            if len(self._buffer) > MAX_MESSAGE or not self._more():
+                return None
+
+    def _is_separator(self, position: int) -> bool:
+        end = self._buffer.find(b"\n", position, position + 1_000) + 1 or min(len(self._buffer), position + 1_000)
+        return _SEPARATOR.match(self._buffer[position:end]) is not None
+
+
+def _find(buffer: bytes, position: int) -> int | None:
+    """Where the next `From ` after an empty line begins, at or after `position`."""
+    while True:
+        found = buffer.find(b"\nFrom ", position)
+        if found < 0:
+            return None
+        if buffer[max(0, found - 1) : found] == b"\n" or buffer[max(0, found - 2) : found] == b"\n\r":
+            return found + 1
+        if found == 0 or buffer[:found] == b"\r":  # the message is empty: its separator's line end came before
+            return found + 1
+        position = found + 1
+
+
+def _without_last_blank(content: bytes) -> bytes:
+    """Every mbox writer adds one empty line behind a message; it is not the message's."""
+    if content.endswith(b"\r\n\r\n") or content == b"\r\n":
+        return content[:-2]
+    if content.endswith(b"\n\n") or content == b"\n":
+        return content[:-1]
+    return content
+
+
+def write_message(out: BinaryIO, content: bytes, author: str, at: int) -> int:
+    """Append one message (mboxrd quoting) under `From author date`; `at` in seconds since 1970; bytes written.
+
+    Reading the file gives the same bytes back, except that a message that does not end its last line gets a line end.
+    """
+    sender = "".join(author.split()) or "MAILER-DAEMON"
+    date = time.asctime(time.gmtime(at))
+    eol = b"\r\n" if b"\r\n" in content[:2_000] else b"\n"
+    piece = io.BytesIO()
+    piece.write(f"From {sender} {date}\n".encode("utf-8", "replace"))
+    piece.write(_TO_QUOTE.sub(rb">\1", content) if b"From " in content else content)
+    if not content.endswith(b"\n"):
+        piece.write(eol)
+    piece.write(eol)
+    return out.write(piece.getvalue())
