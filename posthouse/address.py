@@ -78,7 +78,7 @@ def parse(text: str) -> Address:
 
 
 def key_of(text: str) -> str:
-    """The key of an address given as text; the same as `parse(text).key`, faster for plain ones. Raises AddressError."""
+    """The key of an address as text: `parse(text).key`, but faster for plain ones. Raises AddressError."""
     if len(text) <= MAX_LOCAL_PART and _PLAIN.match(text) and ".xn--" not in text.lower():
         return text.lower()
     return parse(text).key

@@ -16,13 +16,47 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _HUGE_REFERENCE = re.compile(r"&#[0-9]{8,}+;?")  # unescape() turns it into a number, which may have too many digits
 _LINK = re.compile(r"(?:https?://|mailto:|ftp://|tel:|news:)[^\s<>]{1,2000}+\Z", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
-_HIDDEN = frozenset("script style title template noframes iframe object applet xml svg math select".split())
+_HIDDEN = frozenset(
+    ["script", "style", "title", "template", "noframes", "iframe", "object", "applet", "xml", "svg", "math", "select"]
+)
 _CLOSING = {name: re.compile(rf"</{name}\b[^<>]*+>?", re.IGNORECASE) for name in _HIDDEN}
 _BLOCKS = frozenset(
-    "p div ul ol dl dt dd table tr h1 h2 h3 h4 h5 h6 form fieldset address article aside section header footer main "
-    "nav center figure figcaption pre blockquote li body".split()
+    [
+        "p",
+        "div",
+        "ul",
+        "ol",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "tr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "form",
+        "fieldset",
+        "address",
+        "article",
+        "aside",
+        "section",
+        "header",
+        "footer",
+        "main",
+        "nav",
+        "center",
+        "figure",
+        "figcaption",
+        "pre",
+        "blockquote",
+        "li",
+        "body",
+    ]
 )
-_PARAGRAPHS = frozenset("p ul ol dl table h1 h2 h3 h4 h5 h6 pre blockquote".split())
+_PARAGRAPHS = frozenset(["p", "ul", "ol", "dl", "table", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote"])
 
 
 def html_to_text(html: str) -> str:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from posthouse.message.dates import parse_date
 
 MAX_MESSAGE = 256 * 1024 * 1024  # a file without separators is cut here, so that memory stays bounded
-_MAX_LINE = 1024 * 1024
+_MAX_SEPARATOR = 2_000  # octets needed to judge a separator and the line behind it
 _READ_SIZE = 1024 * 1024
 
 # `From ana@far.example Thu Dec 11 05:57:05 2003`, also `From ana at far.example  Thu ...` (Pipermail), a zone before
@@ -19,10 +19,14 @@ _SEPARATOR = re.compile(
     rb"From [^\n]{0,500}?[A-Z][a-z]{2},?[ \t]+(?:[A-Z][a-z]{2}[ \t]+\d{1,2}|\d{1,2}[ \t]+[A-Z][a-z]{2}[ \t]+\d{4})"
     rb"[ \t]+\d{1,2}:\d{2}(?::\d{2})?[^\n]{0,200}\r?\n?\Z"
 )
-_CANDIDATE = re.compile(rb"(?:\A|\n\r?\n)From ")
+_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9-]{0,60}:[ \t]")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 _TO_QUOTE = re.compile(rb"^(>*From )", re.MULTILINE)
 _DATE_IN_LINE = re.compile(r"[A-Z][a-z]{2},?\s+(?:[A-Z][a-z]{2}\s+\d{1,2}|\d{1,2}\s+[A-Z][a-z]{2})\s.*\Z")
+
+
+class MboxError(ValueError):
+    """The file is no mbox, or holds a message beyond the bound; the text says so in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,10 @@ class MboxMessage:
 def messages(file: BinaryIO, start: int = 0) -> Iterator[MboxMessage]:
     """The messages of an mbox from the offset `start` on (an `end` seen before); memory holds one message at a time.
 
-    A line begins a message only when it looks like `From address date` and an empty line (or the start) precedes it.
+    A line begins a message only when it looks like `From address date` and an empty line (or the start) precedes it,
+    or a header field follows it.
     Line ends stay as the file has them; `>From ` loses one `>` (mboxrd). What stands before the first separator is
-    passed over, unless the file has none in its first megabyte: then ValueError says that it is no mbox.
+    passed over, unless the file has none in its first megabyte: then MboxError says that it is no mbox.
     `file` may be a gzip.GzipFile: offsets count decompressed bytes.
     """
     if start:
@@ -55,7 +60,7 @@ def messages(file: BinaryIO, start: int = 0) -> Iterator[MboxMessage]:
     line = reader.first_separator()
     if line is None:
         if start == 0 and reader.saw_text:
-            raise ValueError("this is no mbox: no line like `From address date` was found where messages begin")
+            raise MboxError("this is no mbox: no line like `From address date` was found where messages begin")
         return
     while line is not None:
         offset, envelope = line
@@ -68,105 +73,101 @@ def _unquoted(content: bytes) -> bytes:
 
 
 class _Reader:
-    """A window over the file: `_buffer` begins at file offset `_at`."""
+    """A window over the file: `_buffer[_done:]` is unread, `_buffer` begins at file offset `_at`."""
 
     def __init__(self, file: BinaryIO, start: int) -> None:
         self._file = file
         self._at = start
         self._buffer = b""
+        self._done = 0
         self._ended = False
         self.saw_text = False
 
     def _more(self) -> bool:
-        """Read on; False when the file has ended."""
+        """Read on, forgetting what was taken (so positions shift to begin at 0); False when the file has ended."""
         if self._ended:
             return False
-        piece = self._file.read(max(_READ_SIZE, len(self._buffer)) if len(self._buffer) < MAX_MESSAGE else _READ_SIZE)
+        piece = self._file.read(max(_READ_SIZE, min(len(self._buffer) - self._done, 16 * _READ_SIZE)))
         if not piece:
             self._ended = True
             return False
-        self._buffer += piece
+        self._buffer = self._buffer[self._done :] + piece
+        self._at += self._done
+        self._done = 0
         return True
-
-    def _drop(self, count: int) -> None:
-        self._buffer = self._buffer[count:]
-        self._at += count
 
     def first_separator(self) -> tuple[int, str] | None:
         """Pass over blank lines and whatever precedes the first separator, within the first megabyte."""
-        while len(self._buffer) < _MAX_LINE and self._more():
+        while len(self._buffer) < _READ_SIZE and self._more():
             pass
         self.saw_text = bool(self._buffer.strip())
-        blank = len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))
+        self._done = len(self._buffer) - len(self._buffer.lstrip(b"\r\n"))
         if self._buffer[:3] == b"\xef\xbb\xbf":  # a mark some editors put before the first line
-            blank = 3
-        self._drop(blank)
-        if self._is_separator(0):
-            return self._take_line(0)
-        position = self._next(0)
+            self._done = 3
+        position = self._next()
         return None if position is None else self._take_line(position)
 
     def _take_line(self, position: int) -> tuple[int, str]:
         end = self._buffer.find(b"\n", position) + 1 or len(self._buffer)
         line = self._buffer[position:end].decode("utf-8", "replace").rstrip("\r\n")
-        offset = self._at + position
-        self._drop(end)
-        return offset, line
+        self._done = end
+        return self._at + position, line
 
     def message(self) -> tuple[bytes, int, tuple[int, str] | None]:
         """(content, offset of its end, the next separator or None) of the message the window stands on."""
-        position = self._next(0)
+        position = self._next()
         if position is None:
-            content, self._buffer = self._buffer, b""
-            self._at += len(content)
-            if len(content) >= MAX_MESSAGE and not self._ended:
-                self._skip_rest()
-            return _without_last_blank(content), self._at, None
-        content = _without_last_blank(self._buffer[:position])
+            content = self._buffer[self._done :]
+            end = self._at + len(self._buffer)
+            if not self._ended:
+                raise MboxError(f"the message before offset {end} is longer than {MAX_MESSAGE} octets")
+            self._buffer, self._done = b"", 0
+            return _without_last_blank(content), end, None
+        content = _without_last_blank(self._buffer[self._done : position])
         line = self._take_line(position)
         return content, line[0], line
 
-    def _skip_rest(self) -> None:
-        while self._more():
-            self._at += len(self._buffer)
-            self._buffer = b""
-
-    def _next(self, search_from: int) -> int | None:
+    def _next(self) -> int | None:
         """The place of the next separator in the window, reading on as needed; None at the end of the file."""
-        position = search_from
+        searched = 0  # octets behind `_done` where no separator begins
         while True:
-            found = _find(self._buffer, position)
-            while found is not None:
-                if found + 1_500 > len(self._buffer) and self._more():
-                    continue
-                if self._is_separator(found):
-                    return found
-                found = _find(self._buffer, found)
-            position = max(search_from, len(self._buffer) - 16)
-            if len(self._buffer) > MAX_MESSAGE or not self._more():
+            found = self._find(searched)
+            if found is None:
+                searched = max(searched, len(self._buffer) - self._done - len(b"\nFrom "))
+            elif found + _MAX_SEPARATOR > len(self._buffer) and not self._ended:
+                searched = found - self._done  # the rest of its line and the next line are not read yet
+            elif self._is_separator(found):
+                return found
+            else:
+                searched = found - self._done + 1
+                continue
+            too_long = len(self._buffer) - self._done > MAX_MESSAGE and not self._ended
+            if too_long or (not self._more() and found is None):
                 return None
 
+    def _find(self, searched: int) -> int | None:
+        """Where the next line with `From ` begins, `searched` octets or more behind what was taken."""
+        if searched == 0 and self._buffer.startswith(b"From ", self._done):
+            return self._done
+        found = self._buffer.find(b"\nFrom ", self._done + max(searched - 1, 0))
+        return None if found < 0 else found + 1
+
     def _is_separator(self, position: int) -> bool:
-        end = self._buffer.find(b"\n", position, position + 1_000) + 1 or min(len(self._buffer), position + 1_000)
-        return _SEPARATOR.match(self._buffer[position:end]) is not None
-
-
-def _find(buffer: bytes, position: int) -> int | None:
-    """Where the next `From ` after an empty line begins, at or after `position`."""
-    while True:
-        found = buffer.find(b"\nFrom ", position)
-        if found < 0:
-            return None
-        if buffer[max(0, found - 1) : found] == b"\n" or buffer[max(0, found - 2) : found] == b"\n\r":
-            return found + 1
-        if found == 0 or buffer[:found] == b"\r":  # the message is empty: its separator's line end came before
-            return found + 1
-        position = found + 1
+        """Whether the line at this place begins a message."""
+        buffer = self._buffer
+        end = buffer.find(b"\n", position, position + 1_000) + 1 or min(len(buffer), position + 1_000)
+        if not _SEPARATOR.match(buffer, position, end):
+            return False
+        before = buffer[max(self._done, position - 3) : position]
+        if before.endswith((b"\n\n", b"\n\r\n")) or before in (b"", b"\n", b"\r\n"):
+            return True
+        # Pipermail leaves the empty line out behind the note on a scrubbed attachment; then a header must follow
+        return _FIELD.match(buffer, end) is not None
 
 
 def _without_last_blank(content: bytes) -> bytes:
     """Every mbox writer adds one empty line behind a message; it is not the message's."""
-    if content.endswith(b"\r\n\r\n") or content == b"\r\n":
+    if content.endswith(b"\n\r\n") or content == b"\r\n":
         return content[:-2]
     if content.endswith(b"\n\n") or content == b"\n":
         return content[:-1]

@@ -168,14 +168,15 @@ def part_tree(content: bytes, fields: Fields | None = None) -> tuple[Part, tuple
             oddities["parts are nested too deeply"] = None
             continue
         boundary = part.parameters.get("boundary", "")
-        spans, closed = _between(content, part, boundary, MAX_PARTS - parts + 1) if boundary else ([], True)
+        spans, closing = _between(content, part, boundary, MAX_PARTS - parts + 1) if boundary else ([], -1)
         if not spans:
             oddities["a multipart has no parts" if boundary else "a multipart has no boundary"] = None
             part.content_type = "text/plain" if part is root else "application/octet-stream"
             continue
-        if not closed:
-            oddities["a multipart has no end"] = None
-        if parts + len(spans) > MAX_PARTS:
+        if parts + len(spans) <= MAX_PARTS:
+            if closing < 0:
+                oddities["a multipart has no end"] = None
+        else:
             oddities[f"more than {MAX_PARTS} parts"] = None
             spans = spans[: MAX_PARTS - parts]
         default = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"  # RFC 2046 §5.1.5
@@ -191,11 +192,11 @@ def _part(content: bytes, start: int, end: int, default: str, depth: int) -> Par
     return Part(kind, parameters, fields, start + fields.body_offset, end, depth)
 
 
-def _between(content: bytes, part: Part, boundary: str, limit: int) -> tuple[list[tuple[int, int]], bool]:
-    """The spans between the delimiter lines of a multipart (RFC 2046 §5.1.1), and whether its end was seen."""
+def _between(content: bytes, part: Part, boundary: str, limit: int) -> tuple[list[tuple[int, int]], int]:
+    """The spans between the delimiter lines of a multipart (RFC 2046 §5.1.1), and where the last is (-1: nowhere)."""
     delimiter = b"--" + boundary.rstrip().encode("utf-8", "replace")[:1_000]
     if delimiter == b"--":
-        return [], True
+        return [], -1
     spans: list[tuple[int, int]] = []
     opened = -1
     position = part.start
@@ -217,11 +218,16 @@ def _between(content: bytes, part: Part, boundary: str, limit: int) -> tuple[lis
         if opened >= 0:
             spans.append((opened, _line_before(content, found, opened)))
         if closing:
-            return spans, True
+            return spans, found
         opened = position = next_line
     if 0 <= opened < part.end and len(spans) < limit:
         spans.append((opened, part.end))
-    return spans, False
+    return spans, -1
+
+
+def closing_delimiter(content: bytes, part: Part) -> int:
+    """The offset of the delimiter line that ends this multipart, -1 when it has none."""
+    return _between(content, part, part.parameters.get("boundary", ""), len(content))[1]
 
 
 def _line_before(content: bytes, found: int, opened: int) -> int:

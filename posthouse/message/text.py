@@ -7,26 +7,45 @@ from functools import lru_cache
 
 from posthouse.message.html import html_to_text
 
-__all__ = ["decode", "decode_with_oddity", "flowed", "html_to_text"]
+__all__ = ["codec_of", "decode", "decode_with_oddity", "flowed", "html_to_text"]
 
 # What mailers call a charset, and what they mean by it (WHATWG Encoding §4.2 where it has an opinion)
 _MEANT = {
     "ascii": "utf_8", "us_ascii": "utf_8", "646": "utf_8", "ansi_x3_4_1968": "utf_8", "iso646_us": "utf_8",
     "7bit": "utf_8", "8bit": "utf_8", "binary": "utf_8", "unknown_8bit": "utf_8", "unknown": "utf_8",
-    "default": "utf_8", "default_charset": "utf_8", "utf_8_mb4": "utf_8", "utf8mb4": "utf_8", "unicode_1_1_utf_8": "utf_8",
+    "default": "utf_8", "default_charset": "utf_8", "utf_8_mb4": "utf_8", "utf8mb4": "utf_8",
+    "unicode_1_1_utf_8": "utf_8",
     "iso_8859_1": "cp1252", "iso8859_1": "cp1252", "8859_1": "cp1252", "latin_1": "cp1252", "latin1": "cp1252",
     "l1": "cp1252", "iso_8859_1_1987": "cp1252", "iso_ir_100": "cp1252", "windows_1252": "cp1252",
     "ansi": "cp1252", "x_ansi": "cp1252", "iso_8859_9": "cp1254", "latin5": "cp1254", "iso_8859_8_i": "iso8859_8",
     "iso_8859_8_e": "iso8859_8", "gb2312": "gb18030", "gb_2312_80": "gb18030", "gbk": "gb18030", "x_gbk": "gb18030",
     "cp936": "gb18030", "euc_cn": "gb18030", "ks_c_5601_1987": "cp949", "ks_c_5601": "cp949", "euc_kr": "cp949",
-    "shift_jis": "cp932", "sjis": "cp932", "x_sjis": "cp932", "windows_31j": "cp932", "big5": "cp950", "tis_620": "cp874",
+    "shift_jis": "cp932", "sjis": "cp932", "x_sjis": "cp932", "windows_31j": "cp932", "big5": "cp950",
+    "tis_620": "cp874",
     "unicode_1_1_utf_7": "utf_7", "iso_2022_jp": "iso2022_jp_2", "csiso2022jp": "iso2022_jp_2", "x_unknown": "utf_8",
-    "macintosh": "mac_roman", "x_mac_roman": "mac_roman", "x_euc_jp": "euc_jp", "utf_16": "utf_16", "unicode": "utf_16",
+    "macintosh": "mac_roman", "x_mac_roman": "mac_roman", "x_euc_jp": "euc_jp", "utf_16": "utf_16",
+    "unicode": "utf_16",
 }  # fmt: skip
 # Python's codecs that are no charset, or that cost more than linear time
 _NO_CHARSETS = frozenset(
-    "base64_codec bz2_codec hex_codec quopri_codec rot_13 uu_codec zlib_codec idna punycode raw_unicode_escape "
-    "unicode_escape undefined mbcs oem charmap unicode_internal".split()
+    [
+        "base64_codec",
+        "bz2_codec",
+        "hex_codec",
+        "quopri_codec",
+        "rot_13",
+        "uu_codec",
+        "zlib_codec",
+        "idna",
+        "punycode",
+        "raw_unicode_escape",
+        "unicode_escape",
+        "undefined",
+        "mbcs",
+        "oem",
+        "charmap",
+        "unicode_internal",
+    ]
 )
 _MODULES = (frozenset(aliases) | frozenset(aliases.values())) - _NO_CHARSETS
 _CLEAN_NAME = re.compile(r"[^a-z0-9]+")
@@ -34,7 +53,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @lru_cache(maxsize=512)
-def _codec(charset: str) -> str:
+def codec_of(charset: str) -> str:
     """The codec for what a mailer calls its charset; "" when nobody knows it."""
     name = _CLEAN_NAME.sub("_", charset.lower()).strip("_")
     name = _MEANT.get(name, name)
@@ -56,7 +75,7 @@ def decode(content: bytes, charset: str | None) -> str:
 def decode_with_oddity(content: bytes, charset: str | None) -> tuple[str, str]:
     """(text, what was odd about its charset as a sentence without full stop, or ""). Never raises, linear time."""
     name = charset.strip("\"' \t")[:60] if charset else ""
-    codec = _codec(name) if name else "utf-8"
+    codec = codec_of(name) if name else "utf-8"
     if content.isascii() and codec in ("utf-8", "cp1252", "cp1254"):
         return content.decode("ascii").replace("\0", ""), ""
     if not codec:
