@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import socket
@@ -35,7 +36,8 @@ class Database:
 
     url: str = setting(
         "",
-        "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`. Empty: `posthouse.sqlite3` in the data directory.",
+        "`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST:PORT/NAME`. "
+        "Empty: `posthouse.sqlite3` in the data directory.",
         "database-url",
     )
 
@@ -50,7 +52,8 @@ class Reception:
     lmtp: list[str] = setting(["127.0.0.1:8024", "[::1]:8024"], "LMTP from an MTA in front of Posthouse.", "listen")
     relay_networks: list[str] = setting(
         [],
-        "Networks (CIDR) whose hosts may send through us to anywhere without signing in. Empty: nobody, loopback included.",
+        "Networks (CIDR) whose hosts may send through us to anywhere without signing in. "
+        "Empty: nobody, loopback included.",
         "networks",
     )
     relay_domains: list[str] = setting([], "Domains we take mail for and pass on (backup MX). Empty: none.")
@@ -199,7 +202,9 @@ def endpoint(text: str) -> tuple[str, int]:
 
 
 def find(explicit: str | None = None) -> Path | None:
-    """The file to read: --config, POSTHOUSE_CONFIG, the working directory, /etc/posthouse; None where there is none.
+    """The file to read: --config, POSTHOUSE_CONFIG, the working directory (or the trial's `var` in it), /etc/posthouse.
+
+    None where there is none.
 
     Raises ConfigurationError when a file was named and does not exist.
     """
@@ -208,7 +213,7 @@ def find(explicit: str | None = None) -> Path | None:
         if not Path(named).is_file():
             raise ConfigurationError(f"{named}: no such file; create it or name another with --config")
         return Path(named)
-    for place in (Path.cwd() / FILE_NAME, Path("/etc/posthouse") / FILE_NAME):
+    for place in (Path.cwd() / FILE_NAME, Path.cwd() / "var" / FILE_NAME, Path("/etc/posthouse") / FILE_NAME):
         if place.is_file():
             return place
     return None
@@ -232,6 +237,33 @@ def load(path: Path | None) -> Configuration:
     if reader.complaints:
         raise ConfigurationError("\n".join(reader.complaints))
     return typing.cast(Configuration, result)
+
+
+def describe(configuration: Configuration) -> str:
+    """Every setting that is in force, as TOML with its documentation; the password of a database URL is hidden."""
+    lines: list[str] = []
+    tables: list[tuple[str, Any]] = [("", configuration)]
+    for table, section in tables:
+        if table:
+            lines += ["", f"[{table}]"]
+        for item in fields(section):
+            value = getattr(section, item.name)
+            if is_dataclass(value):
+                tables.append((item.name, value))
+                continue
+            lines.append(f"# {item.metadata['doc']}")
+            lines.append(f"{item.name} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        return json.dumps(re.sub(r"(://[^:/@]+:)[^@]*@", r"\1***@", value), ensure_ascii=False)
+    return str(value)
 
 
 _active: Configuration | None = None

@@ -1,0 +1,83 @@
+"""The command line: `posthouse NOUN VERB ...`; each noun is a module of `commands`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import posthouse
+from posthouse import configuration
+from posthouse.operations import output
+from posthouse.operations.commands import (
+    accounts,
+    archive,
+    domains,
+    held,
+    lists,
+    members,
+    queue,
+    running,
+    tracing,
+)
+
+EPILOG = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in output.EXIT_CODES.items()) + "."
+
+
+class _Group(click.Group):
+    """A group whose configuration errors come out as sentences."""
+
+    def main(self, *arguments: object, **named: object) -> object:  # type: ignore[override]
+        try:
+            return super().main(*arguments, **named)  # type: ignore[arg-type]
+        except configuration.ConfigurationError as error:
+            output.fail(str(error), output.USAGE)
+
+
+@click.group(
+    cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(posthouse.__version__, prog_name="posthouse")
+@click.option(
+    "--config",
+    "path",
+    metavar="FILE",
+    help="The configuration file. Else: POSTHOUSE_CONFIG, posthouse.toml or var/posthouse.toml in the working "
+    "directory, /etc/posthouse/posthouse.toml; else the defaults.",
+)
+@click.pass_context
+def cli(context: click.Context, path: str | None) -> None:
+    """Mail and mailing lists for communities: reception, lists, archive and delivery in one program."""
+    if context.invoked_subcommand == "trial":
+        return
+    configuration.activate(configuration.load(configuration.find(path)))
+    if context.invoked_subcommand != "check-config":
+        from posthouse import database
+
+        database.setup()
+
+
+for command in (
+    running.serve,
+    running.trial,
+    running.check_config,
+    running.migrate,
+    running.status,
+    domains.domains,
+    accounts.accounts,
+    accounts.sign_in,
+    lists.lists,
+    members.members,
+    held.held,
+    archive.archive,
+    queue.queue,
+    tracing.trace,
+    tracing.route,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line with this process's arguments."""
+    cli(prog_name="posthouse")
+    sys.exit(0)

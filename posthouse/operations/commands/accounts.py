@@ -1,0 +1,61 @@
+"""posthouse accounts and sign-in: who may sign in."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from posthouse import configuration
+from posthouse.operations.output import answers, json_option, say_json
+
+
+@click.group()
+def accounts() -> None:
+    """People and programs that may sign in."""
+
+
+@accounts.command("create")
+@click.argument("address")
+@click.option("--superuser", is_flag=True, help="May do everything on this site.")
+@click.option("--name", default="", help="The name to show.")
+@click.option("--password", is_flag=True, help="Ask for a password, for sending mail by submission.")
+@json_option
+@answers
+def create(address: str, superuser: bool, name: str, password: bool, as_json: bool) -> None:
+    """Create an account that owns ADDRESS. Signing in on the web needs no password: see `posthouse sign-in`."""
+    from posthouse.directory import accounts as acts
+
+    secret = click.prompt("Password", hide_input=True, confirmation_prompt=True) if password else None
+    made = acts.create(address, name, superuser, secret)
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"Account for {address} created. To sign in: posthouse sign-in {address}")
+
+
+@accounts.command("password")
+@click.argument("address")
+@answers
+def password(address: str) -> None:
+    """Set the password that ADDRESS sends mail with."""
+    from posthouse.directory import accounts as acts
+
+    acts.set_password(address, click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    click.echo("The password is set.")
+
+
+@click.command("sign-in")
+@click.argument("address")
+@json_option
+@answers
+def sign_in(address: str, as_json: bool) -> None:
+    """Print a link that signs ADDRESS in on the web, once, within an hour."""
+    from posthouse.directory import accounts as acts
+
+    token = acts.sign_in_link(address, time.time(), 3600)
+    link = f"{configuration.active().web.base_url}/sign-in/{token}/"
+    if as_json:
+        say_json({"address": address, "link": link})
+    else:
+        click.echo(link)

@@ -1,0 +1,68 @@
+"""posthouse held: postings that wait for a moderator."""
+
+from __future__ import annotations
+
+import getpass
+import time
+
+import click
+
+from posthouse.operations.output import answers, json_option, say_json, table
+
+
+@click.group()
+def held() -> None:
+    """Postings that wait for a moderator."""
+
+
+@held.command("list")
+@click.argument("mailing_list", metavar="[LIST]", required=False)
+@json_option
+@answers
+def show(mailing_list: str | None, as_json: bool) -> None:
+    """List held postings, of one list or of all."""
+    from posthouse.lists import holding
+
+    found = holding.held(mailing_list)
+    if as_json:
+        say_json(found)
+    else:
+        rows = ((one.id, one.mailing_list, one.author, one.subject, one.reason, one.held_at) for one in found)
+        table(("ID", "LIST", "AUTHOR", "SUBJECT", "REASON", "SINCE"), rows, "Nothing waits.")
+
+
+@held.command("release")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@answers
+def release(ids: tuple[int, ...]) -> None:
+    """Let postings go to the list."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.release(one, f"{getpass.getuser()} (command line)", time.time())
+        click.echo(f"{one}: released")
+
+
+@held.command("reject")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@click.option("--reason", required=True, help="What the author is told.")
+@answers
+def reject(ids: tuple[int, ...], reason: str) -> None:
+    """Send postings back to their authors with a reason."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.reject(one, reason, f"{getpass.getuser()} (command line)", time.time())
+        click.echo(f"{one}: rejected")
+
+
+@held.command("discard")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@answers
+def discard(ids: tuple[int, ...]) -> None:
+    """Drop postings; nobody is told."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.discard(one, f"{getpass.getuser()} (command line)", time.time())
+        click.echo(f"{one}: discarded")

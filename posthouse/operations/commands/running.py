@@ -1,0 +1,120 @@
+"""posthouse serve, trial, check-config, migrate, status: starting the system and looking after it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from posthouse import configuration
+from posthouse.operations import supervisor
+from posthouse.operations.output import UNAVAILABLE, answers, fail, json_option, say_json, table
+
+
+@click.command()
+@click.option("--only", multiple=True, type=click.Choice(supervisor.ROLES), help="Run only this role; may be repeated.")
+@answers
+def serve(only: tuple[str, ...]) -> None:
+    """Run the system in the foreground: reception, delivery and web, each in processes of its own."""
+    from posthouse.operations import schema
+
+    chosen = configuration.active()
+    missing = schema.missing()
+    if missing:
+        fail(f"the database lacks {len(missing)} migrations ({missing[0]} ...); run: posthouse migrate", UNAVAILABLE)
+    _run(chosen, only or supervisor.ROLES)
+
+
+def _run(chosen: configuration.Configuration, only: tuple[str, ...]) -> None:
+    from posthouse.operations import trial as trying
+
+    try:
+        sockets = supervisor.bind(chosen, only)
+        greeting = ""
+        if chosen.trial and set(only) == set(supervisor.ROLES):
+            chosen = trying.adopt(chosen, sockets)
+            greeting = trying.welcome(chosen, sockets)
+        for name, bound in sockets.items():
+            places = ", ".join(f"{one.getsockname()[0]} port {one.getsockname()[1]}" for one in bound)
+            click.echo(f"{name}: {places}", err=True)
+        status = supervisor.Supervisor(chosen, sockets, only, lambda: click.echo(greeting, nl=bool(greeting))).run()
+    except supervisor.CannotListen as error:
+        fail(str(error))
+    sys.exit(status)
+
+
+@click.command()
+@click.option("--data", default="var", show_default=True, type=click.Path(file_okay=False, path_type=Path),
+              help="Directory for everything the trial keeps.")  # fmt: skip
+@answers
+def trial(data: Path) -> None:
+    """Start a complete system to play with: on this machine only, nothing leaves it.
+
+    The first start creates the domain lists.localhost, a list with a short archive and an owner's account. Mail for
+    elsewhere is kept and shown at /trial/outbox. Recipients named reject-550, defer-451, slow-5s and drop behave so.
+    """
+    from posthouse.operations import trial as trying
+
+    _run(trying.prepare(data), supervisor.ROLES)
+
+
+@click.command("check-config")
+@json_option
+def check_config(as_json: bool) -> None:
+    """Read the configuration, complain with line and reason, and print what is in force."""
+    chosen = configuration.active()
+    if as_json:
+        say_json(chosen)
+        return
+    click.echo(configuration.describe(chosen), nl=False)
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say what is missing; ends with 1 where something is.")
+@json_option
+@answers
+def migrate(check: bool, as_json: bool) -> None:
+    """Bring the database's tables to this version. Running it again changes nothing."""
+    from posthouse.operations import schema
+
+    missing = schema.missing()
+    if check:
+        if as_json:
+            say_json({"missing": missing})
+        else:
+            for name in missing:
+                click.echo(f"missing: {name}")
+            click.echo("The database is up to date." if not missing else f"{len(missing)} missing.")
+        raise click.exceptions.Exit(1 if missing else 0)
+    schema.migrate()
+    if as_json:
+        say_json({"applied": missing})
+    else:
+        click.echo(f"{len(missing)} migrations applied." if missing else "The database was up to date.")
+
+
+@click.command()
+@json_option
+@answers
+def status(as_json: bool) -> None:
+    """Show what is bound, by which program, and how much waits."""
+    from posthouse.queue import operator
+
+    chosen = configuration.active()
+    rows: list[dict[str, str | int]] = []
+    for name in ("transfer", "submission", "submissions", "lmtp"):
+        for place in getattr(chosen.reception, name):
+            rows.append(
+                {"listener": name, "address": place, "held": supervisor.holder_of(configuration.endpoint(place)[1])}
+            )
+    for place in chosen.web.listen:
+        rows.append(
+            {"listener": "web", "address": place, "held": supervisor.holder_of(configuration.endpoint(place)[1])}
+        )
+    counts = operator.counts()
+    if as_json:
+        say_json({"listeners": rows, "queue": counts})
+        return
+    table(("LISTENER", "ADDRESS", "BOUND"), ((r["listener"], r["address"], r["held"] or "not bound") for r in rows))
+    click.echo(f"queue: {counts}")
