@@ -71,7 +71,7 @@ class HeldPosting(models.Model):
     """A posting that waits for a moderator."""
 
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
-    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False)
+    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False)
     item = models.BigIntegerField()  # the queue id it came with, for the trace
     prefix = models.BinaryField(default=b"")
     return_path = models.TextField(default="")

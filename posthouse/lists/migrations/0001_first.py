@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('rule', models.CharField(max_length=40)),
                 ('reason', models.TextField()),
                 ('held_at', models.DateTimeField()),
-                ('content', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='content.content')),
+                ('content', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='content.content')),
                 ('mailing_list', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='lists.mailinglist')),
             ],
             options={
