@@ -29,10 +29,10 @@ class MailingList(models.Model):
     footer = models.TextField(blank=True, default="")
     advertised = models.BooleanField(default=True)
     allow_list_posts = models.BooleanField(default=True)
-    default_member_action = models.CharField(max_length=8, default="accept")  # accept hold reject discard
+    default_member_action = models.CharField(max_length=8, default="defer")  # accept defer hold reject discard
     default_nonmember_action = models.CharField(max_length=8, default="hold")
-    subscription_policy = models.CharField(max_length=24, default="confirm")  # confirm closed
-    unsubscription_policy = models.CharField(max_length=24, default="confirm")
+    subscription_policy = models.CharField(max_length=24, default="confirm")  # confirm open closed
+    unsubscription_policy = models.CharField(max_length=24, default="confirm")  # confirm open
     archive_policy = models.CharField(max_length=8, default="public")  # public private never
     max_message_size = models.IntegerField(default=10240)  # KB; larger is held; 0: no limit
     respond_to_post_requests = models.BooleanField(default=True)  # tell the author that a posting is held
@@ -115,3 +115,17 @@ class Bounce(models.Model):
 
     class Meta:
         db_table = "lists_bounce"
+        indexes = [models.Index("mailing_list", "address", name="bounce_of")]
+
+
+class Notified(models.Model):
+    """An automatic message somebody got from a list: how many a day stay bounded. Rows go after a day."""
+
+    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, db_index=False)
+    address = models.CharField(max_length=320)  # key
+    kind = models.CharField(max_length=40)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "lists_notified"
+        indexes = [models.Index("mailing_list", "address", "at", name="notified_of")]

@@ -1,0 +1,254 @@
+"""The roster: who is on a list, in which role; added one by one or by the thousand, removed, listed, found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import connection
+
+from posthouse.address import Address, AddressError, parse
+from posthouse.database import transaction
+from posthouse.directory import addresses
+from posthouse.directory.errors import BadAddress as NoAddress
+from posthouse.lists.addresses import list_pk
+from posthouse.lists.errors import BadAddress, ListError
+from posthouse.lists.models import ENABLED, MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
+
+ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
+PREFERENCES = ("delivery_status", "receive_list_copy", "receive_own_postings", "moderation_action")
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """One address on one list in one role."""
+
+    list_address: str
+    address: str
+    display_name: str
+    role: str
+    delivery_status: str
+    receive_list_copy: bool
+    receive_own_postings: bool
+    moderation_action: str
+    joined_at: datetime
+    bounces: int
+    last_bounce_at: datetime | None
+    last_bounce: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """An address that could not be added: its line (from 1), what it said and the rule it breaks."""
+
+    line: int
+    text: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What `add_many` did."""
+
+    added: int
+    already: int
+    bad: tuple[BadLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The lists an account has a role on, by posting address, through any of its verified addresses."""
+
+    owner: frozenset[str]
+    moderator: frozenset[str]
+    member: frozenset[str]
+
+    def reads(self, list_address: str) -> bool:
+        """Whether the account may read a private archive."""
+        return list_address in self.member or self.moderates(list_address)
+
+    def moderates(self, list_address: str) -> bool:
+        """Whether the account decides about held postings."""
+        return list_address in self.owner or list_address in self.moderator
+
+
+def add(mailing_list: int | str, address: str, display_name: str = "", role: str = MEMBER) -> bool:
+    """Put an address on a list; False when it was there. Raises NoSuchList, BadAddress, ListError (the role)."""
+    _refuse_unknown(role)
+    with transaction():
+        pk = list_pk(mailing_list)
+        try:
+            address_pk = addresses.ensure(address, display_name)
+        except NoAddress as error:
+            raise BadAddress(str(error)) from error
+        return _enrol(pk, role, [address_pk]) == 1
+
+
+def add_many(
+    mailing_list: int | str,
+    people: Iterable[tuple[str, str]],
+    progress: Callable[[int], None] | None = None,
+    role: str = MEMBER,
+) -> AddReport:
+    """Put many (name, address) pairs on a list, in one transaction; what cannot be an address is reported.
+
+    `progress` is told how many lines were read. Raises NoSuchList, ListError (the role).
+    """
+    _refuse_unknown(role)
+    added = read = 0
+    bad: list[BadLine] = []
+    batch: dict[str, tuple[Address, str]] = {}
+    with transaction():
+        pk = list_pk(mailing_list)
+        for line, (name, text) in enumerate(people, 1):
+            read = line
+            try:
+                address = parse(text.strip())
+            except AddressError as error:
+                bad.append(BadLine(line, text[:320], error.rule))
+                continue
+            batch.setdefault(address.key, (address, name))
+            if len(batch) >= _BATCH:
+                added += _add_batch(pk, role, batch)
+                batch = {}
+                if progress:
+                    progress(read)
+        added += _add_batch(pk, role, batch)
+    if progress:
+        progress(read)
+    return AddReport(added, read - len(bad) - added, tuple(bad))
+
+
+def remove(mailing_list: int | str, address: str, role: str = MEMBER) -> bool:
+    """Take an address off a list; False when it was not there. Raises NoSuchList, BadAddress."""
+    with transaction():
+        found = Membership.objects.filter(
+            mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address)
+        ).first()
+        if found is None:
+            return False
+        found.delete()
+        return True
+
+
+def members(
+    mailing_list: int | str, role: str = MEMBER, after: str = "", limit: int | None = None
+) -> list[MemberFacts]:
+    """A role's addresses by key, those that follow `after`, at most `limit`. Raises NoSuchList."""
+    return _rows(
+        "m.mailing_list_id = %s AND m.role = %s AND a.key > %s ORDER BY a.key" + ("" if limit is None else " LIMIT %s"),
+        [list_pk(mailing_list), role, after.lower(), *([] if limit is None else [limit])],
+    )
+
+
+def find(address: str) -> list[MemberFacts]:
+    """Every list and role an address has. Raises BadAddress."""
+    return _rows("a.key = %s ORDER BY d.name, l.list_name, m.role", [_key(address)])
+
+
+def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, **values: str | bool) -> bool:
+    """Change preferences of a membership (PREFERENCES); False when there is none. Raises ListError, NoSuchList."""
+    unknown = set(values) - set(PREFERENCES)
+    if unknown:
+        raise ListError(f"{', '.join(sorted(unknown))}: no preference of a member; known are {', '.join(PREFERENCES)}")
+    with transaction():
+        rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address))
+        pks = list(rows.values_list("pk", flat=True))
+        return bool(pks) and Membership.objects.filter(pk__in=pks).update(**values) > 0
+
+
+def roles_of(account_id: int) -> Roles:
+    """The lists an account has a role on; only verified addresses count."""
+    found: dict[str, set[str]] = {OWNER: set(), MODERATOR: set(), MEMBER: set(), NONMEMBER: set()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.role, l.list_name, d.name FROM directory_address a "
+            "JOIN lists_membership m ON m.address_id = a.id JOIN lists_mailinglist l ON l.id = m.mailing_list_id "
+            "JOIN directory_domain d ON d.id = l.domain_id WHERE a.account_id = %s AND a.verified_at IS NOT NULL",
+            [account_id],
+        )
+        for role, name, host in cursor.fetchall():
+            found[role].add(f"{name}@{host}")
+    return Roles(frozenset(found[OWNER]), frozenset(found[MODERATOR]), frozenset(found[MEMBER]))
+
+
+def staff(pk: int) -> list[str]:
+    """The addresses of owners and moderators of a list, each once: who gets what is for them."""
+    rows = Membership.objects.filter(mailing_list_id=pk, role__in=(OWNER, MODERATOR)).exclude(
+        delivery_status="by_bounces"
+    )
+    return list(dict.fromkeys(rows.order_by("id").values_list("address__original", flat=True)))
+
+
+def _add_batch(pk: int, role: str, batch: dict[str, tuple[Address, str]]) -> int:
+    if not batch:
+        return 0
+    addresses.ensure_many(list(batch.values()))
+    return _enrol(pk, role, list(addresses.ids_of(list(batch)).values()))
+
+
+def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
+    """Memberships for these addresses where there is none; how many were made."""
+    now: str = connection.ops.adapt_datetimefield_value(datetime.now(UTC))  # type: ignore[assignment]
+    made = 0
+    with connection.cursor() as cursor:
+        for start in range(0, len(address_pks), 400):
+            part = address_pks[start : start + 400]
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(
+                "INSERT INTO lists_membership (mailing_list_id, address_id, role, delivery_status, receive_list_copy, "
+                "receive_own_postings, moderation_action, joined_at, bounces, last_bounce) "
+                "SELECT %s, a.id, %s, %s, %s, %s, '', %s, 0, '' FROM directory_address a "
+                f"WHERE a.id IN ({marks}) ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
+                [pk, role, ENABLED, True, True, now, *part],
+            )
+            made += max(cursor.rowcount, 0)
+    return made
+
+
+def _rows(condition: str, parameters: Sequence[str | int]) -> list[MemberFacts]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.id FROM lists_membership m JOIN directory_address a ON a.id = m.address_id "
+            "JOIN lists_mailinglist l ON l.id = m.mailing_list_id JOIN directory_domain d ON d.id = l.domain_id "
+            f"WHERE {condition}",
+            parameters,
+        )
+        pks = [int(row[0]) for row in cursor.fetchall()]
+    found: dict[int, MemberFacts] = {}
+    for start in range(0, len(pks), _BATCH):
+        rows = Membership.objects.filter(pk__in=pks[start : start + _BATCH])
+        for row in rows.select_related("mailing_list__domain", "address"):
+            found[row.pk] = _facts(row)
+    return [found[pk] for pk in pks if pk in found]
+
+
+def _facts(row: Membership) -> MemberFacts:
+    return MemberFacts(
+        list_address=f"{row.mailing_list.list_name}@{row.mailing_list.domain.name}",
+        address=row.address.original,
+        display_name=row.address.display_name,
+        role=row.role,
+        delivery_status=row.delivery_status,
+        receive_list_copy=row.receive_list_copy,
+        receive_own_postings=row.receive_own_postings,
+        moderation_action=row.moderation_action,
+        joined_at=row.joined_at,
+        bounces=row.bounces,
+        last_bounce_at=row.last_bounce_at,
+        last_bounce=row.last_bounce,
+    )
+
+
+def _key(address: str) -> str:
+    try:
+        return parse(address.strip()).key
+    except AddressError as error:
+        raise BadAddress(f"{address!r} is no address: {error.rule}") from error
+
+
+def _refuse_unknown(role: str) -> None:
+    if role not in ROLES:
+        raise ListError(f"{role!r} is not a role; known are {', '.join(ROLES)}")
