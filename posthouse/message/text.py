@@ -96,7 +96,9 @@ def decode_with_oddity(content: bytes, charset: str | None) -> tuple[str, str]:
 def _guess(content: bytes) -> str:
     try:
         return _clean(content.decode("utf-8"))
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as trouble:
+        if trouble.start >= len(content) - 3 and not content[: trouble.start].isascii():
+            return _clean(content.decode("utf-8", "replace"))  # UTF-8 that was cut within its last letter
         return _clean(content.decode("cp1252", "replace"))
 
 
