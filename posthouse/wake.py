@@ -3,6 +3,8 @@
 On one host the word travels by Unix datagrams between sockets in the data directory; with PostgreSQL it is also a
 NOTIFY in the transaction, so that it reaches other hosts too, and only when the commit is done.
 A lost word costs time, never mail: whoever listens also looks by itself from time to time.
+
+A station calls `hear`, which listens in every way that its configuration has.
 """
 
 from __future__ import annotations
@@ -13,10 +15,17 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from posthouse.configuration import Configuration
+
+if TYPE_CHECKING:
+    import psycopg
 
 QUEUE = "queue"  # deliveries became due
 DIRECTORY = "directory"  # domains, lists, addresses or aliases changed
 CHANNELS = (QUEUE, DIRECTORY)
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to reach PostgreSQL again
 
 _sender: socket.socket | None = None
 
@@ -77,3 +86,104 @@ class Listener:
             os.unlink(self._path)
         except OSError:
             pass
+
+
+class NotifyListener:
+    """Hears a channel through PostgreSQL, from every host that shares the database, inside an event loop.
+
+    Holds one connection and no thread. When the connection is lost it is made again, and the call back is called then
+    too, for words may have been missed.
+    """
+
+    def __init__(self, url: str, channel: str, heard: Callable[[], None]) -> None:
+        if channel not in CHANNELS:
+            raise ValueError(f"{channel!r} is no channel")
+        self._url, self._channel, self._heard = url, channel, heard
+        self._loop = asyncio.get_running_loop()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._file = -1
+        self._closed = False
+        self._task = self._loop.create_task(self._connect())
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    async def _connect(self) -> None:
+        pause = FIRST_PAUSE
+        while not self.closed:
+            connection = await self._loop.run_in_executor(None, self._open)
+            if connection is None:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            if self.closed:
+                connection.close()
+                return
+            self._connection, self._file = connection, connection.fileno()
+            self._loop.add_reader(self._file, self._read)
+            self._heard()
+            return
+
+    def _open(self) -> psycopg.Connection[Any] | None:
+        import psycopg
+
+        try:
+            connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, keepalives_idle=30)
+            connection.execute(f"LISTEN posthouse_{self._channel}")
+        except psycopg.Error:
+            return None
+        return connection
+
+    def _read(self) -> None:
+        import psycopg
+
+        assert self._connection is not None
+        pipe, heard = self._connection.pgconn, False
+        try:
+            pipe.consume_input()
+            while pipe.notifies():
+                heard = True
+        except psycopg.Error:
+            self._drop()
+            if not self._closed:
+                self._task = self._loop.create_task(self._connect())
+            return
+        if heard:
+            self._heard()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._loop.remove_reader(self._file)  # remembered: a lost connection no longer knows it
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._closed = True
+        self._drop()  # an attempt to connect that is under way ends by itself: a closed listener keeps nothing
+
+
+class Hearing:
+    """All the ways in which one channel is heard; `close` ends them."""
+
+    def __init__(self, listeners: list[Listener | NotifyListener]) -> None:
+        self._listeners = listeners
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self._listeners:
+            listener.close()
+
+
+def hear(configuration: Configuration, channel: str, heard: Callable[[], None]) -> Hearing:
+    """Listen to a channel on this host and, with PostgreSQL, on all hosts. Must be called inside an event loop.
+
+    `heard` is called in that loop, at least once for any number of words that came together, perhaps without a word.
+    """
+    listeners: list[Listener | NotifyListener] = [Listener(configuration.data, channel, heard)]
+    url = configuration.database_url
+    if url.startswith("postgres"):
+        listeners.append(NotifyListener(url, channel, heard))
+    return Hearing(listeners)
