@@ -105,26 +105,24 @@ class NotifyListener:
         self._closed = False
         self._task = self._loop.create_task(self._connect())
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
-
     async def _connect(self) -> None:
         pause = FIRST_PAUSE
-        while not self.closed:
+        while not self._closed:
             connection = await self._loop.run_in_executor(None, self._open)
             if connection is None:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
-            if self.closed:
-                connection.close()
-                return
-            self._connection, self._file = connection, connection.fileno()
-            self._loop.add_reader(self._file, self._read)
-            self._heard()
+            self._adopt(connection)
             return
+
+    def _adopt(self, connection: psycopg.Connection[Any]) -> None:
+        if self._closed:
+            connection.close()
+            return
+        self._connection, self._file = connection, connection.fileno()
+        self._loop.add_reader(self._file, self._read)
+        self._heard()
 
     def _open(self) -> psycopg.Connection[Any] | None:
         import psycopg
