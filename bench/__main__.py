@@ -1,0 +1,23 @@
+"""`python -m bench MEASURE [ARGUMENTS]`: relay, fanout, import, pages, memory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+MEASURES = {"relay": "relay", "fanout": "fanout", "import": "importing", "pages": "pages", "memory": "memory"}
+
+
+def main() -> None:
+    """Run one measure, or say which there are."""
+    if len(sys.argv) < 2 or sys.argv[1] not in MEASURES:
+        print("python -m bench MEASURE [ARGUMENTS]\n")
+        for name, module in MEASURES.items():
+            text = importlib.import_module(f"bench.{module}").__doc__ or ""
+            print(f"{name}\n  " + text.strip().replace("\n", "\n  ") + "\n")
+        sys.exit(0 if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help") else 2)
+    importlib.import_module(f"bench.{MEASURES[sys.argv[1]]}").main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Accept and relay 5,000 messages of 4 KB from 20 sessions to smtp-sink, beside Postfix (and Exim with --exim).
+
+Every message is durable before its 250 in all of them. Both ways: a connection per message, and sessions kept.
+"""
+
+from __future__ import annotations
+
+from bench.peers import harness
+from bench.system import Posthouse, version
+
+
+def main(arguments: list[str]) -> None:
+    """Measure; `arguments`: --exim, --only-ours, a number of messages."""
+    import os
+
+    numbers = [word for word in arguments if word.isdigit()]
+    if numbers:
+        os.environ["N"] = numbers[0]
+    relay = harness("a_relay", "nothing")
+    lib = harness()
+    if "--only-ours" not in arguments:
+        postfix = relay.Postfix().start()
+        relay.measure("Postfix " + lib.deb("postfix"), postfix, "Debian master.cf without chroot, default limits")
+        postfix.stop()
+        if "--exim" in arguments:
+            exim = relay.Exim().start()
+            relay.measure("Exim 4.96", exim, "split spool, immediate delivery")
+            exim.stop()
+    ours = Posthouse()
+    ours.start("reception", "delivery")
+    try:
+        relay.measure(version(), ours, "one process each for reception and delivery, SQLite, fsync on")
+    finally:
+        ours.stop()

@@ -1,0 +1,126 @@
+"""The far host: receives what leaves the house over real SMTP, and sends to it. Not built from the product's parts."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import email.utils
+import smtplib
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+@dataclass(frozen=True)
+class Received:
+    """One transaction that the far host took."""
+
+    return_path: str
+    recipients: tuple[str, ...]
+    content: bytes
+    tls: bool
+
+    @property
+    def message(self) -> EmailMessage:
+        return email.message_from_bytes(self.content, policy=email.policy.default)  # type: ignore[return-value]
+
+
+class _Handler:
+    def __init__(self, outside: Outside) -> None:
+        self.outside = outside
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        reply = self.outside.replies.get(address) or self.outside.replies.get(address.rpartition("@")[2])
+        if reply:
+            return reply
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.outside.final_reply:
+            return self.outside.final_reply
+        content = envelope.content if isinstance(envelope.content, bytes) else b""
+        took = Received(envelope.mail_from or "", tuple(envelope.rcpt_tos), content, session.ssl is not None)
+        with self.outside.lock:
+            self.outside.taken.append(took)
+        return "250 2.0.0 taken"
+
+
+class Outside:
+    """A host far away: `copies_for` what it got, `posts` what it sends."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.lock = threading.Lock()
+        self.taken: list[Received] = []
+        self.replies: dict[str, str] = {}  # address or domain -> the reply to RCPT
+        self.final_reply = ""
+        self.house: Any = None
+        self._tls = tls
+        self._controller: Controller | None = None
+        self.port = 0
+
+    def start(self) -> None:
+        """Begin to listen, on the same port as before where there was one."""
+        self._controller = Controller(
+            _Handler(self), hostname="127.0.0.1", port=self.port or 0, data_size_limit=0, tls_context=self._tls,
+            server_hostname="mx.far.example", enable_SMTPUTF8=True,
+        )  # fmt: skip
+        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
+        self._controller.start()
+        assert self._controller.server is not None
+        self.port = self._controller.server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Be unreachable."""
+        if self._controller is not None:
+            self._controller.stop()
+            self._controller = None
+
+    def copies_for(self, address: str) -> list[tuple[str, EmailMessage]]:
+        """(return path, message) of everything that came for an address, in order."""
+        with self.lock:
+            return [(one.return_path, one.message) for one in self.taken if address in one.recipients]
+
+    def refuses(self, who: str, reply: str = "550 5.1.1 no such mailbox") -> None:
+        """Answer RCPT for an address or a domain so from now on."""
+        self.replies[who] = reply
+
+    def accepts(self, who: str) -> None:
+        """Take mail for an address or a domain again."""
+        self.replies.pop(who, None)
+
+    def posts(
+        self, author: str, to: str, subject: str = "Hello", text: str = "Hello.", *, return_path: str | None = None,
+        headers: Mapping[str, str] | None = None, message_id: str | None = None,
+    ) -> str:  # fmt: skip
+        """Send a message into the house over SMTP; returns its final reply, also where it was refused."""
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = author, to, subject
+        message["Date"] = email.utils.formatdate(self.house.clock())
+        message["Message-ID"] = message_id or email.utils.make_msgid(domain=author.rpartition("@")[2])
+        for name, value in (headers or {}).items():
+            del message[name]
+            message[name] = value
+        message.set_content(text + "\n")
+        return self.sends(author if return_path is None else return_path, [to], message.as_bytes())
+
+    def sends(self, return_path: str, recipients: list[str], content: bytes, port: int | None = None) -> str:
+        """Send bytes into the house; returns the reply that decided."""
+        with smtplib.SMTP("127.0.0.1", port or self.house.port, timeout=20) as server:
+            server.ehlo("client.far.example")
+            code, reply = server.mail(return_path)
+            for recipient in recipients if code // 100 == 2 else []:
+                code, reply = server.rcpt(recipient)
+                if code // 100 != 2:
+                    break
+            if code // 100 == 2:
+                code, reply = server.data(content)
+        return f"{code} {reply.decode()}"

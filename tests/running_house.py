@@ -1,0 +1,220 @@
+"""The house under test: real listeners on free ports, a delivery that runs when it is told, a clock the test owns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+import re
+import socket
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from html import unescape
+from typing import Any, TypeVar
+
+from posthouse.delivery.runner import Runner
+from posthouse.reception.station import Reception
+
+from posthouse import configuration, database, maillog
+from posthouse.configuration import Configuration
+from posthouse.directory import domains
+from posthouse.dns.zone import FixedZone
+from posthouse.dns.zone_server import serve as serve_zone
+from posthouse.lists import creation, roster
+from tests.outside import Outside
+
+T = TypeVar("T")
+
+
+class Clock:
+    """A clock that stands still unless the test moves it. Seconds since 1970 UTC."""
+
+    def __init__(self) -> None:
+        self.at = float(int(time.time()))
+
+    def __call__(self) -> float:
+        return self.at
+
+    def passes(self, *, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
+        """Let time pass."""
+        self.at += minutes * 60 + hours * 3600 + days * 86400
+
+
+class House:
+    """Reception and delivery in this process, in an event loop of their own; the web through `Browser`."""
+
+    def __init__(self, chosen: Configuration, outside: Outside) -> None:
+        self.clock = Clock()
+        self.outside = outside
+        outside.house = self
+        self.zone = FixedZone()
+        for name in ("far.example", "near.example", "elsewhere.example"):
+            self.zone.put(name, "MX", f"10 mx.{name}.")
+            self.zone.put(f"mx.{name}", "A", "127.0.0.1")
+        self.configuration = chosen
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._stack = contextlib.AsyncExitStack()
+
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout: float = 60) -> T:
+        """Run a coroutine in the house's loop and wait for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+
+    def open(self) -> None:
+        """Start the stations."""
+        self._thread.start()
+        self.call(self._open())
+
+    async def _open(self) -> None:
+        address, port = await self._stack.enter_async_context(serve_zone(self.zone))
+        chosen = dataclasses.replace(
+            self.configuration,
+            dns=configuration.Dns(nameservers=[f"{address}:{port}"], timeout=2.0),
+            delivery=dataclasses.replace(self.configuration.delivery, port=self.outside.port, ignore_targets=[]),
+            maillog=configuration.Maillog(stderr=False),
+            web=dataclasses.replace(self.configuration.web, base_url="https://lists.example"),
+        )
+        self.configuration = chosen
+        configuration.activate(chosen)
+        self.bridge = database.Bridge()
+        self.reception = Reception(chosen, self.bridge, self.clock, random.random)
+        await self.reception.start({name: [_socket()] for name in ("transfer", "submission", "lmtp")})
+        self.runner = Runner(chosen, self.bridge, self.clock, random.random)
+        await self.runner.start()
+
+    def close(self) -> None:
+        """Stop the stations and end the loop."""
+        with contextlib.suppress(AttributeError):
+            self.call(self.reception.stop(5.0))
+            self.call(self.runner.stop(5.0))
+            self.bridge.close()
+        self.call(self._stack.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    @property
+    def port(self) -> int:
+        """Where the house takes mail from other hosts."""
+        return self.reception.endpoints()["transfer"][0][1]
+
+    @property
+    def submission_port(self) -> int:
+        """Where accounts hand mail in."""
+        return self.reception.endpoints()["submission"][0][1]
+
+    @property
+    def lmtp_port(self) -> int:
+        """Where an MTA in front hands mail in."""
+        return self.reception.endpoints()["lmtp"][0][1]
+
+    def settles(self) -> None:
+        """Run until nothing is due."""
+        self.call(self.runner.settle())
+        maillog.flush()
+
+    def passes(self, **time_: float) -> None:
+        """Let time pass, then run until nothing is due."""
+        self.clock.passes(**time_)
+        self.settles()
+
+    def has_list(
+        self, address: str, members: Sequence[str] = (), owner: str = "owen@far.example", **settings: str
+    ) -> None:
+        """Create a list with members (and its domain where it is missing)."""
+        domain = address.rpartition("@")[2]
+        if domain not in [one.name for one in domains.all_domains()]:
+            domains.add(domain)
+        creation.create(address, [owner], settings.pop("style", "discussion"))
+        if settings:
+            creation.set_settings(address, settings)
+        for member in members:
+            roster.add(address, member)
+
+
+def _socket() -> socket.socket:
+    made = socket.socket()
+    made.bind(("127.0.0.1", 0))
+    made.listen(200)
+    made.setblocking(False)
+    return made
+
+
+@contextlib.contextmanager
+def running(chosen: Configuration, outside: Outside | None = None) -> Iterator[House]:
+    """A house that is open inside the block."""
+    far = outside or Outside()
+    far.start()
+    house = House(chosen, far)
+    try:
+        house.open()
+        yield house
+    finally:
+        house.close()
+        far.stop()
+
+
+@dataclasses.dataclass
+class Page:
+    """What a visit gave."""
+
+    status: int
+    html: str
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """The page as a person reads it: no tags, white space folded."""
+        without = re.sub(r"(?s)<(script|style)\b.*?</\1>|<[^>]+>", " ", self.html)
+        return " ".join(unescape(without).split())
+
+    def form(self, action: str) -> dict[str, str]:
+        """The hidden fields of the form whose action contains `action`."""
+        found = re.search(rf'(?s)<form[^>]*action="[^"]*{re.escape(action)}[^"]*"[^>]*>(.*?)</form>', self.html)
+        assert found, f"no form {action!r} on the page"
+        hidden = re.findall(r'<input[^>]*type="hidden"[^>]*>', found[1])
+        pairs = [(re.search(r'name="([^"]*)"', one), re.search(r'value="([^"]*)"', one)) for one in hidden]
+        return {name[1]: unescape(value[1]) if value else "" for name, value in pairs if name}
+
+
+class Browser:
+    """Visits pages as a person without JavaScript does; keeps its cookies."""
+
+    def __init__(self) -> None:
+        from django.test import Client
+
+        self._client = Client(enforce_csrf_checks=True)
+
+    def visits(self, path: str, **headers: str) -> Page:
+        """GET a page."""
+        return self._page(self._client.get(_path(path), secure=True, headers=headers or None))
+
+    def posts(self, path: str, values: dict[str, str], **headers: str) -> Page:
+        """POST a form."""
+        sent = {"referer": "https://testserver/", **headers}
+        return self._page(self._client.post(_path(path), values, secure=True, headers=sent))
+
+    def signs_in(self, address: str, at: float) -> None:
+        """Follow a sign-in link."""
+        from posthouse.directory import accounts
+
+        path = f"/sign-in/{accounts.sign_in_link(address, at)}/"
+        page = self.visits(path)
+        assert self.posts(path, page.form("")).status in (200, 302)
+
+    @staticmethod
+    def _page(answer: Any) -> Page:
+        content = answer.getvalue() if hasattr(answer, "getvalue") else answer.content
+        if answer.headers.get("Content-Encoding") == "gzip":
+            import gzip
+
+            content = gzip.decompress(content)
+        html = content.decode("utf-8", "replace")
+        return Page(answer.status_code, html, dict(answer.headers.items()), content)
+
+
+def _path(path: str) -> str:
+    return re.sub(r"^https?://[^/]+", "", path)
