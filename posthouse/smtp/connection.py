@@ -125,6 +125,13 @@ class Connection(asyncio.Protocol):
         self._stalled = False
         self._advance()
 
+    def abort(self) -> None:
+        """Cut the connection off, whatever is under way; what was handed over already still becomes durable."""
+        self._closing = True
+        self._reason = self._reason or "cut off"
+        if self._transport is not None:
+            self._transport.abort()
+
     # -- for subclasses -------------------------------------------------------------------------------------------
 
     def _greeted(self, reply: Reply) -> None:
