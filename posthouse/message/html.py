@@ -156,7 +156,7 @@ class _Teller:
         elif name in _BLOCKS:
             self._block(name)
             if name == "blockquote":
-                self._quotes = max(0, self._quotes - 1)
+                self._close_quote()
             elif name == "pre":
                 self._pre = max(0, self._pre - 1)
 
@@ -172,6 +172,12 @@ class _Teller:
         self._end_line()
         if name in _PARAGRAPHS and self._lines and self._lines[-1].strip("> "):
             self._lines.append("> " * self._quotes)
+
+    def _close_quote(self) -> None:
+        while self._lines and not self._lines[-1].strip("> "):
+            self._lines.pop()
+        self._quotes = max(0, self._quotes - 1)
+        self._lines.append("> " * self._quotes)
 
     def _end_line(self) -> None:
         if "".join(self._line).strip():

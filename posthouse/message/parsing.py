@@ -18,7 +18,16 @@ MAX_SUBJECT = 2_000
 _MAX_ADDRESSES_TEXT = 20_000
 # Text that is a thing to keep rather than words to read
 _TEXT_FILES = frozenset(
-    ["text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/rtf", "text/css", "text/csv"]
+    [
+        "text/rfc822-headers",
+        "text/calendar",
+        "text/vcard",
+        "text/x-vcard",
+        "text/directory",
+        "text/rtf",
+        "text/css",
+        "text/csv",
+    ]
 )
 _READ_AS_TEXT = frozenset(("message/delivery-status", "message/disposition-notification"))
 

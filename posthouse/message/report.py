@@ -231,7 +231,7 @@ def _recipient_of(fields: Fields) -> DsnRecipient | None:
         return None
     action = (fields.first("action") or "").partition("(")[0].strip().lower()
     status = _STATUS.search(fields.first("status") or "")
-    diagnostic = decode_words(fields.first("diagnostic-code") or "")
+    diagnostic = " ".join(decode_words(fields.first("diagnostic-code") or "").split())
     kind, mark, said = diagnostic.partition(";")
     return DsnRecipient(
         address or original,

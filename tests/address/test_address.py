@@ -53,7 +53,9 @@ def test_str_keeps_the_case_and_quotes_only_what_needs_it():
     assert str(address.parse('"Ana"@far.example')) == "Ana@far.example"
 
 
-@pytest.mark.parametrize("text", ["Ana@FAR.example", "ana@GÄRTNEREI.example", '"ANA"@far.example', "ana@Xn--fa-hia.example"])
+@pytest.mark.parametrize(
+    "text", ["Ana@FAR.example", "ana@GÄRTNEREI.example", '"ANA"@far.example', "ana@Xn--fa-hia.example"]
+)
 def test_the_fast_key_is_the_key(text):
     assert address.key_of(text) == address.parse(text).key == address.key_of(address.key_of(text))
 
@@ -64,7 +66,9 @@ def test_a_domain_is_shown_in_its_own_letters_but_only_when_it_reads_back():
     assert address.shown_domain("far.example") == "far.example"
 
 
-@pytest.mark.parametrize("recipient", ["ana@far.example", "a=b@far.example", "a+b@far.example", "a+b=c+d@far.example", "=@far.example"])
+@pytest.mark.parametrize(
+    "recipient", ["ana@far.example", "a=b@far.example", "a+b@far.example", "a+b=c+d@far.example", "=@far.example"]
+)
 def test_a_verp_return_path_names_its_recipient(recipient):
     path = address.verp_encode("garden-bounces@lists.example", recipient)
     assert address.verp_decode(path.rpartition("@")[0]) == ("garden-bounces", recipient)
@@ -76,7 +80,9 @@ def test_the_verp_form_is_the_one_the_world_knows():
     assert path == "garden-bounces+ana=far.example@lists.example"
 
 
-@pytest.mark.parametrize("local", ["garden-bounces", "garden-bounces+", "garden-bounces+ana", "+ana=far", "b+=far", "b+ana="])
+@pytest.mark.parametrize(
+    "local", ["garden-bounces", "garden-bounces+", "garden-bounces+ana", "+ana=far", "b+=far", "b+ana="]
+)
 def test_a_local_part_without_a_recipient_is_no_verp(local):
     assert address.verp_decode(local) is None
 

@@ -92,7 +92,15 @@ def test_a_name_that_is_no_field_name_is_refused(name):
 
 @pytest.mark.parametrize(
     "text",
-    ["Grüße aus dem Garten " * 20, "日本語" * 80, "plain words " * 30, "x" * 3_000, "ein wörtchen", "€ " * 100, "a" * 900 + " é"],
+    [
+        "Grüße aus dem Garten " * 20,
+        "日本語" * 80,
+        "plain words " * 30,
+        "x" * 3_000,
+        "ein wörtchen",
+        "€ " * 100,
+        "a" * 900 + " é",
+    ],
 )
 def test_any_text_survives_its_field_in_short_lines(text):
     raw = encode_field("Subject", text)
@@ -112,7 +120,12 @@ def test_the_name_in_an_address_field_is_encoded_and_the_address_is_not():
 
 @pytest.mark.parametrize(
     ("name", "phrase"),
-    [("Ana Lopez", "Ana Lopez"), ("Lopez, Ana", '"Lopez, Ana"'), ('A "x" B', '"A \\"x\\" B"'), ("Élise", "=?utf-8?q?=C3=89lise?=")],
+    [
+        ("Ana Lopez", "Ana Lopez"),
+        ("Lopez, Ana", '"Lopez, Ana"'),
+        ('A "x" B', '"A \\"x\\" B"'),
+        ("Élise", "=?utf-8?q?=C3=89lise?="),
+    ],
 )
 def test_a_display_name_is_made_safe(name, phrase):
     assert encode_phrase(name) == phrase

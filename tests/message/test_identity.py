@@ -21,7 +21,11 @@ def test_the_permalink_hash_is_mailmans(message_id, expected):
 
 
 def test_the_hash_is_of_the_first_254_characters():
-    assert identity.message_id_hash("x" * 254) == identity.message_id_hash("x" * 300) != identity.message_id_hash("x" * 253)
+    assert (
+        identity.message_id_hash("x" * 254)
+        == identity.message_id_hash("x" * 300)
+        != identity.message_id_hash("x" * 253)
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,8 +51,8 @@ def test_a_message_id_is_cleaned_of_what_mailers_did_to_it(value, expected):
     [
         (b"References: <a@x> <b@x>\r\n\t<c@x>\r\nIn-Reply-To: <c@x>\r\n", ["a@x", "b@x", "c@x"]),
         (b"References: <a@x><a@x>\r\nIn-Reply-To: <b@x>\r\n", ["a@x", "b@x"]),
-        (b"In-Reply-To: Message from Ana <ana@far.example> of \"Mon\" <id@x>\r\n", ["id@x"]),
-        (b"In-Reply-To: <id@x> (Ana's message of \"Mon\")\r\n", ["id@x"]),
+        (b'In-Reply-To: Message from Ana <ana@far.example> of "Mon" <id@x>\r\n', ["id@x"]),
+        (b'In-Reply-To: <id@x> (Ana\'s message of "Mon")\r\n', ["id@x"]),
         (b"In-Reply-To: id@x\r\n", ["id@x"]),
         (b"In-Reply-To: your letter of Monday\r\n", []),
         (b"References: =?utf-8?q?=3Ca=40x=3E?=\r\n", ["a@x"]),
@@ -60,12 +64,18 @@ def test_the_messages_it_answers_are_found_each_once(header, expected):
 
 
 def test_of_endless_references_the_last_hundred_count():
-    found = identity.references_of(Fields(b"References: " + b" ".join(b"<%d@x>" % n for n in range(5_000)) + b"\r\n\r\n"))
+    found = identity.references_of(
+        Fields(b"References: " + b" ".join(b"<%d@x>" % n for n in range(5_000)) + b"\r\n\r\n")
+    )
     assert (len(found), found[-1]) == (100, "4999@x")
 
 
 def test_a_message_without_an_id_gets_the_same_one_every_time():
-    assert identity.made_up_message_id(b"abc") == identity.made_up_message_id(b"abc") != identity.made_up_message_id(b"abd")
+    assert (
+        identity.made_up_message_id(b"abc")
+        == identity.made_up_message_id(b"abc")
+        != identity.made_up_message_id(b"abd")
+    )
     assert identity.made_up_message_id(b"abc") == "<ba7816bf8f01cfea414140de5dae2223b00361a3@posthouse.invalid>"
 
 

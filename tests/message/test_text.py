@@ -56,13 +56,10 @@ def test_html_is_told_in_plain_words():
         "<blockquote>said<blockquote>before</blockquote></blockquote><ul><li>one<li>two</ul><pre>a  b\nc</pre>"
         "<img src='http://eve.example/spy.gif' alt='a bean'><table><tr><td>x</td><td>y</td></tr></table></body></html>"
     )
-    text = html_to_text(html)
-    assert text == (
-        "Beans\n\nRipe\xa0at last & good.\nSee the garden <https://far.example/x>.\n\n> said\n>\n> > before\n>\n\n"
-        "* one\n* two\n\na  b\nc\n\n[a bean]\nx\ty\n"
-    ) or ("no" not in text and "spy" not in text and "See the garden <https://far.example/x>." in text and "> > before" in text)
-    assert "alert" not in text
-    assert "a  b\nc" in text
+    assert html_to_text(html) == (
+        "Beans\n\nRipe\xa0at last & good.\nSee the garden <https://far.example/x>.\n\n> said\n>\n> > before\n\n"
+        "* one\n* two\n\na  b\nc\n\n[a bean]\n\nx\ty\n"
+    )
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "vbscript:x"])
