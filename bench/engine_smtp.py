@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
-import socket
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 
 import uvloop
 
 from posthouse.smtp import catalogue
+from posthouse.smtp.client import Client
+from posthouse.smtp.data import stuff
+from posthouse.smtp.outgoing import OutgoingRecipient, OutgoingTransaction, TransactionResult
 from posthouse.smtp.reply import Reply
 from posthouse.smtp.server import Server
 from posthouse.smtp.session import Extensions, ForwardPath, Limits, Peer, ReturnPath, TlsFacts
@@ -113,28 +118,60 @@ def serve(pipe: Pipe) -> None:
         pass
 
 
-def _expect(peer: socket.socket, code: bytes) -> None:
-    if not peer.recv(4096).startswith(code):
-        raise SystemExit("the server gave an unexpected reply")
+class Driver(asyncio.Protocol):
+    """A lock-step client: one message after another, without pipelining, as smtp-source does it."""
+
+    def __init__(self, turns: list[int], content: bytes, reused: bool, done: asyncio.Future[None]) -> None:
+        self.turns, self.content, self.reused, self.done = turns, content, reused, done
+        self.steps = self.script()
+        self.expected = b"220"
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the greeting."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """One reply; say the next line."""
+        if not data.startswith(self.expected):
+            self.done.set_exception(RuntimeError(f"unexpected reply {data!r}"))
+            return
+        try:
+            self.expected, line = next(self.steps)
+        except StopIteration:
+            self.transport.close()
+            return
+        self.transport.write(line)  # type: ignore[attr-defined]
+
+    def script(self) -> Iterator[tuple[bytes, bytes]]:
+        """Expected reply and line, in turn."""
+        yield b"250", b"EHLO far.example\r\n"
+        while self.turns[0] > 0:
+            self.turns[0] -= 1
+            yield b"250", b"MAIL FROM:<ana@far.example>\r\n"
+            yield b"250", b"RCPT TO:<garden@lists.example>\r\n"
+            yield b"354", b"DATA\r\n"
+            yield b"250", self.content
+            if not self.reused:
+                break
+        yield b"221", b"QUIT\r\n"
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """This connection is through."""
+        if not self.done.done():
+            self.done.set_result(None)
 
 
-def _message(peer: socket.socket, content: bytes) -> None:
-    for line in (b"MAIL FROM:<ana@far.example>\r\n", b"RCPT TO:<garden@lists.example>\r\n"):
-        peer.sendall(line)
-        _expect(peer, b"250")
-    peer.sendall(b"DATA\r\n")
-    _expect(peer, b"354")
-    peer.sendall(content)
-    _expect(peer, b"250")
+async def _drive(port: int, content: bytes, count: int, reused: bool) -> None:
+    loop = asyncio.get_running_loop()
+    turns = [count]
 
+    async def client() -> None:
+        while turns[0] > 0:
+            done: asyncio.Future[None] = loop.create_future()
+            await loop.create_connection(partial(Driver, turns, content, reused, done), "127.0.0.1", port)
+            await done
 
-def _open(port: int) -> socket.socket:
-    peer = socket.create_connection(("127.0.0.1", port))
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _expect(peer, b"220")
-    peer.sendall(b"EHLO far.example\r\n")
-    _expect(peer, b"250")
-    return peer
+    await asyncio.gather(*(client() for _ in range(20)))
 
 
 def receive(size: int, count: int, *, reused: bool) -> float:
@@ -146,19 +183,47 @@ def receive(size: int, count: int, *, reused: bool) -> float:
     content = (b"Subject: x\r\n\r\n" + (b"a" * 70 + b"\r\n") * (size // 72 + 1))[:size] + b"\r\n.\r\n"
     near.send(True)
     before = near.recv()
-    peer = _open(port)
-    for _ in range(count):
-        _message(peer, content)
-        if not reused:
-            peer.sendall(b"QUIT\r\n")
-            _expect(peer, b"221")
-            peer.close()
-            peer = _open(port)
+    uvloop.run(_drive(port, content, count, reused))
     near.send(True)
     spent = near.recv() - before
-    peer.close()
     process.terminate()
     return count / float(spent)
+
+
+async def _copies(port: int, size: int, count: int, offers: str) -> float:
+    client = Client()
+    await client.connect("127.0.0.1", port)
+    await client.hello("lists.example")
+    if offers == "PIPELINING":
+        client.capabilities.pop("CHUNKING")
+        client._learn()
+    body = (b"Subject: x\r\n\r\n" + (b"a" * 70 + b"\r\n") * (size // 72 + 1))[: size - 2] + b"\r\n"
+    stuffed = stuff(body)
+    before = time.process_time()
+    pending: deque[asyncio.Future[TransactionResult]] = deque()
+    for number in range(count):
+        recipients = (OutgoingRecipient(f"ben{number}@far.example"),)
+        return_path = f"garden-bounces+ben{number}=far.example@lists.example"
+        prefix = b"List-Unsubscribe: <https://lists.example/leave/%d>\r\n" % number
+        pending.append(client.submit(OutgoingTransaction(return_path, recipients, prefix, body, stuffed)))
+        if len(pending) >= 16:
+            result = await pending.popleft()
+            if not result.accepted:
+                raise SystemExit(f"not accepted: {result}")
+    await asyncio.gather(*pending)
+    spent = time.process_time() - before
+    await client.quit()
+    return count / spent
+
+
+def send(size: int, count: int, offers: str) -> float:
+    """Copies per CPU second of the client, each with its own return path, to our own server."""
+    near, far = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=serve, args=(far,), daemon=True)
+    process.start()
+    rate = uvloop.run(_copies(near.recv(), size, count, offers))
+    process.terminate()
+    return rate
 
 
 def main() -> int:
@@ -167,6 +232,8 @@ def main() -> int:
         print(f"server {size:>7} octets, a connection each: {receive(size, count, reused=False):>8.0f} messages/CPU-s")
         print(f"server {size:>7} octets, kept connection:   {receive(size, count, reused=True):>8.0f} messages/CPU-s")
     print(f"server 1048576 octets, kept connection:   {receive(1 << 20, 200, reused=True):>8.0f} messages/CPU-s")
+    for offers in ("CHUNKING", "PIPELINING"):
+        print(f"client   20480 octets, {offers:<10}:         {send(20480, 10000, offers):>8.0f} copies/CPU-s")
     return 0
 
 

@@ -69,6 +69,8 @@ class Server(Receiving):
 
     def _incomplete(self, buffer: bytes, start: int) -> bool:
         """No CRLF yet: refuse at once what can never become a lawful line, and skip to its CRLF to stay in step."""
+        if start == len(buffer):
+            return False
         bare = buffer.find(b"\n", start)
         if bare >= 0 or b"\0" in buffer[start:]:
             refusal = catalogue.BARE_NEWLINE_IN_COMMAND
