@@ -1,0 +1,31 @@
+"""Where an address leads: to a list, to people, to another host, or nowhere with a reason.
+
+Read in this order: `destination` (the possible answers), `precedence` (the decision, one switch read top to bottom),
+`explanation` (the same in words), `router` (the decision remembered, for reception's hot path).
+"""
+
+from posthouse.routing.destination import (
+    Destination,
+    Refused,
+    ToAddresses,
+    ToList,
+    ToRelay,
+    ToRemote,
+    return_path_refusal,
+)
+from posthouse.routing.explanation import explain
+from posthouse.routing.precedence import route
+from posthouse.routing.router import Router
+
+__all__ = [
+    "Destination",
+    "Refused",
+    "Router",
+    "ToAddresses",
+    "ToList",
+    "ToRelay",
+    "ToRemote",
+    "explain",
+    "return_path_refusal",
+    "route",
+]
