@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from posthouse.content.models import Content
 
 PUBLIC, PRIVATE, NEVER = "public", "private", "never"
+
+
+class RowId(models.BigIntegerField):  # type: ignore[type-arg]
+    """A number that is SQLite's own row number, so that neither the table nor the search index needs another index."""
+
+    def db_type(self, connection: Any) -> str:
+        """`integer` is what makes a primary key the row number on SQLite; it holds 64 bits there."""
+        return "integer" if connection.vendor == "sqlite" else "bigint"
+
+    rel_db_type = db_type
 
 
 class Archive(models.Model):
@@ -30,13 +42,19 @@ class Thread(models.Model):
     archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
     key = models.CharField(max_length=32)
     subject = models.TextField(default="")
+    topic = models.CharField(
+        max_length=120, default=""
+    )  # the subject without Re: and [tags], folded, for answers by it
     started_at = models.BigIntegerField(default=0)
     last_at = models.BigIntegerField(default=0)
     postings = models.IntegerField(default=0)
 
     class Meta:
         db_table = "archive_thread"
-        indexes = [models.Index("archive", "last_at", name="thread_by_activity")]
+        indexes = [
+            models.Index("archive", "last_at", name="thread_by_activity"),
+            models.Index("archive", "topic", "last_at", name="thread_by_topic"),
+        ]
 
 
 class Posting(models.Model):
@@ -46,14 +64,15 @@ class Posting(models.Model):
     index, whose rows have the same ids, answers "newest first" and date ranges without sorting.
     """
 
-    id = models.BigIntegerField(primary_key=True)
+    id = RowId(primary_key=True)
     archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE)
     message_id = models.TextField()
     key = models.CharField(max_length=32)  # Message-ID-Hash
     parent_key = models.CharField(max_length=32, default="")  # of the message it answers, kept here or not
     by_subject = models.BooleanField(default=False)  # put in its thread by its subject alone
-    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False)
+    variant = models.BooleanField(default=False)  # other bytes under a Message-ID kept already; its key is made of them
+    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False)
     sent_at = models.BigIntegerField()
     offset = models.SmallIntegerField(default=0)  # minutes east of UTC, as the author wrote
     filed_at = models.BigIntegerField()
@@ -74,7 +93,8 @@ class KnownId(models.Model):
     archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
     key = models.CharField(max_length=32)
     thread = models.ForeignKey(Thread, on_delete=models.CASCADE)
-    message_id = models.TextField(default="")
+    message_id = models.TextField(default="")  # only while nothing is kept under it
+    parent_key = models.CharField(max_length=32, default="")  # what it answers, as far as others' References tell
 
     class Meta:
         db_table = "archive_knownid"
@@ -90,9 +110,34 @@ class Text(models.Model):
     recipients = models.TextField(default="")
     body = models.TextField(default="")
     files = models.TextField(default="")  # names of attachments
+    scope = models.TextField(default="")  # words of our own: "a12" its archive, "withfile" where something is attached
 
     class Meta:
         db_table = "archive_text"
+
+
+class Month(models.Model):
+    """How many postings a month of an archive holds; `month` is 12 * year + month - 1."""
+
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
+    month = models.IntegerField()
+    postings = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "archive_month"
+        constraints = [models.UniqueConstraint(fields=["archive", "month"], name="month_once")]
+
+
+class Tombstone(models.Model):
+    """A posting that was deleted: its address answers "gone" for good, and no import brings it back."""
+
+    archive = models.ForeignKey(Archive, on_delete=models.CASCADE, db_index=False)
+    key = models.CharField(max_length=32)
+    deleted_at = models.BigIntegerField()
+
+    class Meta:
+        db_table = "archive_tombstone"
+        constraints = [models.UniqueConstraint(fields=["archive", "key"], name="tombstone_once")]
 
 
 class ImportRun(models.Model):

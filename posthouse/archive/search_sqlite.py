@@ -1,0 +1,104 @@
+"""Search on SQLite: FTS5, whose rows have the postings' ids: dates are ranges, newest first is its own order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from posthouse.archive.query import ANYWHERE, Term
+from posthouse.archive.rows import marks
+
+if TYPE_CHECKING:
+    from posthouse.archive.search import Text, Wanted
+
+_FILTER = {"author": "author : ", "recipients": "recipients : ", "subject": "subject : "}
+_EVERYWHERE = "{subject author recipients body files} : "
+
+
+def add(cursor: Any, texts: Sequence[Text]) -> None:
+    """Write texts; triggers index them. Ascending ids are written to the index in one go."""
+    cursor.executemany(
+        "INSERT INTO archive_text (posting_id, subject, author, recipients, body, files, scope) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [(one.posting, one.subject, one.author, one.recipients, one.body, one.files, one.scope) for one in texts],
+    )
+
+
+def find(cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) -> list[int]:
+    """See `search.Engine`."""
+    match = _match(wanted)
+    if match is None:
+        return _unindexed(cursor, wanted, most, skip)
+    where = "archive_search MATCH %s"
+    parameters: list[Any] = [match]
+    for bound, relation in ((wanted.low, ">="), (wanted.high, "<")):
+        if bound is not None:
+            where += f" AND rowid {relation} %s"
+            parameters.append(bound)
+    if wanted.archives is not None:
+        where += f" AND rowid IN (SELECT id FROM archive_posting WHERE archive_id IN ({marks(wanted.archives)}))"
+        parameters += wanted.archives
+    if ranked is None:
+        cursor.execute(
+            f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rowid DESC LIMIT %s OFFSET %s",
+            [*parameters, most, skip],
+        )
+        return [row[0] for row in cursor.fetchall()]
+    cursor.execute(
+        f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rowid DESC LIMIT 1 OFFSET %s",
+        [*parameters, ranked - 1],
+    )
+    oldest = cursor.fetchone()
+    if oldest is not None:  # only the newest are weighed
+        where += " AND rowid >= %s"
+        parameters.append(oldest[0])
+    cursor.execute(
+        f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rank LIMIT %s OFFSET %s", [*parameters, most, skip]
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _match(wanted: Wanted) -> str | None:
+    """The query in FTS5's syntax; every word is a quoted string of folded letters and digits. None: no word in it."""
+    parts = []
+    if wanted.scopes:
+        parts.append("(scope : (" + " OR ".join(f'"{scope}"' for scope in wanted.scopes) + "))")
+    if wanted.query.attachment:
+        parts.append('(scope : "withfile")')
+    for group in wanted.query.wanted:
+        parts.append("(" + " OR ".join(_term(term) for term in group) + ")")
+    if not parts:
+        return None
+    refused = [_term(term) for term in wanted.query.unwanted]
+    if wanted.query.attachment is False:
+        refused.append('(scope : "withfile")')
+    match = " AND ".join(parts)
+    return f"({match}) NOT ({' OR '.join(refused)})" if refused else match
+
+
+def _term(term: Term) -> str:
+    column = _EVERYWHERE if term.field == ANYWHERE else _FILTER[term.field]
+    return f'({column}"{" ".join(term.words)}"{" *" if term.prefix else ""})'
+
+
+def _unindexed(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
+    """Postings by date alone, or without words: the table in the order of its ids, what is unwanted taken out."""
+    where = "1 = 1"
+    parameters: list[Any] = []
+    for bound, relation in ((wanted.low, ">="), (wanted.high, "<")):
+        if bound is not None:
+            where += f" AND id {relation} %s"
+            parameters.append(bound)
+    if wanted.archives is not None:
+        where += f" AND archive_id IN ({marks(wanted.archives)})"
+        parameters += wanted.archives
+    refused = [_term(term) for term in wanted.query.unwanted]
+    if wanted.query.attachment is False:
+        refused.append('(scope : "withfile")')
+    if refused:
+        where += " AND id NOT IN (SELECT rowid FROM archive_search WHERE archive_search MATCH %s)"
+        parameters.append(" OR ".join(refused))
+    cursor.execute(
+        f"SELECT id FROM archive_posting WHERE {where} ORDER BY id DESC LIMIT %s OFFSET %s", [*parameters, most, skip]
+    )
+    return [row[0] for row in cursor.fetchall()]
