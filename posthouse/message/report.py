@@ -190,9 +190,9 @@ def _returned_part(original: bytes, return_content: bool) -> bytes:
         kind, raw = "message/rfc822", original
     else:
         kind, raw = "text/rfc822-headers", split(original)[0]
-        if len(raw) > MAX_RETURNED:
-            raw = raw[: raw.rfind(b"\n", 0, MAX_RETURNED) + 1]
     raw = with_crlf(raw).replace(b"\0", b"")
+    if kind != "message/rfc822" and len(raw) > MAX_RETURNED:
+        raw = raw[: raw.rfind(b"\n", 0, MAX_RETURNED) + 1]
     encoding = "7bit" if raw.isascii() else "8bit"
     head = encode_field("Content-Type", kind) + encode_field("Content-Transfer-Encoding", encoding)
     return head + b"\r\n" + raw

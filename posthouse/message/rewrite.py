@@ -100,7 +100,7 @@ def _continued(content: bytes, part: Part, footer_text: str, eol: bytes) -> byte
             body += eol
         if body.rstrip(b"\r\n \t").endswith(b"="):  # a soft break at the very end would swallow our first line end
             body += eol
-        return _joined(body, quoted_printable(footer, eol).rstrip(b"\r\n"), eol)
+        return _joined(body, quoted_printable(footer, b"\n").rstrip(b"\n"), eol)
     if encoding in ("8bit", "binary") or (footer.isascii() and encoding in ("", "7bit")):
         return _joined(body, footer, eol)
     return None

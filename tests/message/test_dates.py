@@ -40,8 +40,10 @@ def test_real_dates_are_read(value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "yesterday", "31 Feb 2003 10:00:00 GMT", "Mon, 32 Dec 2003 10:00:00", "1 Jan 1904 00:00:00", "1 Jan 2003 25:00",
-              "1 Jan 2003 10:61:00", "2003-13-01", "0" * 10_000, "(" * 10_000, "1 Jan 1970 00:00:00 +0100", "99 Foo 99 99:99:99"]
+    "value",
+    ["", "yesterday", "31 Feb 2003 10:00:00 GMT", "Mon, 32 Dec 2003 10:00:00", "1 Jan 1904 00:00:00",
+     "1 Jan 2003 25:00", "1 Jan 2003 10:61:00", "2003-13-01", "0" * 10_000, "(" * 10_000, "1 Jan 1970 00:00:00 +0100",
+     "99 Foo 99 99:99:99"],
 )  # fmt: skip
 def test_what_is_no_date_is_none(value):
     assert parse_date(value) is None

@@ -7,7 +7,8 @@ from posthouse.message.words import decode_words, encode_words
 
 LETTER = (
     b"Received: from a\r\n\tby b; Mon, 1 Jan 2024 00:00:00 +0000\r\nReceived: from c by d\r\n"
-    b"From:Ana <ana@far.example>\r\nSUBJECT:   Beans\r\n  and\r\n\tpeas  \r\nX-Raw: caf\xe9 \xff\r\n\r\nBody\r\n\r\nmore\r\n"
+    b"From:Ana <ana@far.example>\r\nSUBJECT:   Beans\r\n  and\r\n\tpeas  \r\nX-Raw: caf\xe9 \xff\r\n"
+    b"\r\nBody\r\n\r\nmore\r\n"
 )
 
 

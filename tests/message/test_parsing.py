@@ -128,7 +128,8 @@ def test_hostile_repetition_costs_linear_time(start, piece, deadline):
 
 def test_a_simple_message_is_read_fast_enough_for_a_mass_import():
     content = (
-        b"Received: from a by b; Thu, 11 Dec 2003 05:57:05 +0000\r\nFrom: Ana <ana@far.example>\r\nTo: garden@lists.example\r\n"
+        b"Received: from a by b; Thu, 11 Dec 2003 05:57:05 +0000\r\nFrom: Ana <ana@far.example>\r\n"
+        b"To: garden@lists.example\r\n"
         b"Subject: Beans\r\nDate: Thu, 11 Dec 2003 05:57:05 +0000\r\nMessage-ID: <a@far.example>\r\n\r\n"
         + b"Ripe at last, come and see them in the garden.\r\n"
         * 80

@@ -51,7 +51,8 @@ def test_flowed_lines_are_joined_and_fixed_ones_kept():
 
 def test_html_is_told_in_plain_words():
     html = (
-        "<html><head><title>no</title><style>p{}</style></head><body><h1>Beans</h1><p>Ripe&nbsp;at <b>last</b> &amp; good.<br>"
+        "<html><head><title>no</title><style>p{}</style></head><body><h1>Beans</h1><p>"
+        "Ripe&nbsp;at <b>last</b> &amp; good.<br>"
         "See <a href='https://far.example/x'>the garden</a>.</p><script>alert('<p>no</p>')</script><!-- no -->"
         "<blockquote>said<blockquote>before</blockquote></blockquote><ul><li>one<li>two</ul><pre>a  b\nc</pre>"
         "<img src='http://eve.example/spy.gif' alt='a bean'><table><tr><td>x</td><td>y</td></tr></table></body></html>"
@@ -69,7 +70,8 @@ def test_a_link_that_runs_is_not_shown(link):
 
 @pytest.mark.parametrize(
     "piece",
-    ["<!--", "<a ", '<a "', "<a '\"", "<script>", "</script ", "<head>", "<style", "&#" + "9" * 5_000 + ";", "<blockquote>",
+    ["<!--", "<a ", '<a "', "<a '\"", "<script>", "</script ", "<head>", "<style", "&#" + "9" * 5_000 + ";",
+     "<blockquote>",
      "<pre>x\n", "</a>x", "<a href='http://x.y/'>x", "<", "<br>", "&", "<td>x", '<p a="'],
 )  # fmt: skip
 def test_hostile_html_costs_linear_time(piece, deadline):

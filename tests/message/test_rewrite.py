@@ -1,0 +1,160 @@
+"""A list's edits change what they must and no byte more: the prefix once, the footer readable, signatures whole."""
+
+import pytest
+
+from posthouse.message import parsing
+from posthouse.message.headers import Fields, HeaderEditor
+from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
+from posthouse.message.words import decode_words
+
+FOOTER = "_______\ngarden list\nhttps://lists.example/garden\n"
+TAIL = "_______\ngarden list\nhttps://lists.example/garden\n"
+
+
+def prefixed(raw: str, prefix: str = "[garden] ") -> str:
+    editor = HeaderEditor(f"From: a@b\r\nSubject: {raw}\r\nX: y\r\n".encode() if raw else b"From: a@b\r\nX: y\r\n")
+    add_subject_prefix(editor, prefix)
+    return decode_words(Fields(editor.to_bytes()).first("subject") or "")
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("Beans", "[garden] Beans"),
+        ("Re: Beans", "[garden] Re: Beans"),
+        ("[garden] Beans", "[garden] Beans"),
+        ("Re: [garden] Beans", "Re: [garden] Beans"),
+        ("AW: Re: [GARDEN] Beans", "AW: Re: [GARDEN] Beans"),
+        ("[garden] Re: [garden] Beans", "[garden] Re: Beans"),
+        ("Re: [garden] Re: [garden] Re: Beans", "[garden] Re: Beans"),
+        ("Beans [garden]", "[garden] Beans"),
+        ("", "[garden] (no subject)"),
+        ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "[garden] Grüße"),
+        ("=?utf-8?q?=5Bgarden=5D_Gr=C3=BC=C3=9Fe?=", "[garden] Grüße"),
+        ("Grüße", "[garden] Grüße"),
+    ],
+)
+def test_the_prefix_stands_there_once(subject, expected):
+    assert prefixed(subject) == expected
+
+
+def test_a_prefix_in_letters_of_its_own_keeps_its_distance():
+    assert prefixed("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "[Gärten] ") == "[Gärten] Grüße"
+    assert prefixed("Beans", "[Gärten]") == "[Gärten] Beans"
+
+
+def test_a_reply_that_has_the_prefix_keeps_its_bytes():
+    header = b"Subject:  Re:  [garden]\r\n\tBeans\r\nX: y\r\n"
+    editor = HeaderEditor(header)
+    add_subject_prefix(editor, "[garden]")
+    assert editor.to_bytes() == header
+
+
+QP = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+ALTERNATIVE = (
+    b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nRipe.\r\n"
+    b"--b\r\nContent-Type: text/html\r\n\r\n<p>Ripe.</p>\r\n--b--\r\n"
+)
+HEAD = b"From: ana@far.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [
+        b"\r\nRipe.\r\n",
+        b"\r\nRipe.",
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nRipe.\r\n",
+        QP + b"Ri=\r\npe.=\r\n",
+        QP + b"Ripe.",
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nUmlwZS4NCg==\r\n",
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nUmlwZS4\r\n",
+        b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\nRipe.\r\n",
+    ],
+)
+def test_a_text_is_continued_in_place(entity):
+    changed = append_footer(HEAD + entity, FOOTER)
+    reading = parsing.read(changed)
+    assert reading.text.replace("\r", "") == "Ripe.\n" + TAIL
+    assert reading.attachments == ()
+    assert changed.startswith(HEAD + entity.split(b"\r\n\r\n")[0].removesuffix(b"Ripe.").rstrip(b"\r\n"))
+    assert b"multipart" not in changed
+
+
+def test_a_soft_line_does_not_draw_the_footer_in():
+    changed = append_footer(HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nRipe \r\n", FOOTER)
+    assert parsing.read(changed).text.endswith("\n" + TAIL)
+
+
+@pytest.mark.parametrize(
+    ("entity", "footer"),
+    [
+        (b"\r\nRipe.\r\n", "Grüße\n"),
+        (b"Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\nRipe.\r\n", "日本\n"),
+        (b"Content-Type: text/plain; charset=utf-8\r\n\r\nRipe.\r\n", "Grüße\n"),
+        (b"Content-Type: text/plain; charset=x-nobody\r\n\r\nRipe.\r\n", "plain\n"),
+        (b"Content-Type: text/html\r\n\r\n<p>Ripe.</p>\r\n", "plain\n"),
+        (ALTERNATIVE, "plain\n"),
+    ],
+)
+def test_what_cannot_hold_the_footer_is_wrapped_unchanged(entity, footer):
+    changed = append_footer(HEAD + entity, footer)
+    assert parsing.read(changed).text == "Ripe.\n\n" + footer
+    assert entity in changed
+    assert changed.startswith(HEAD)
+    assert Fields(changed).first("content-type").startswith("multipart/mixed;")
+    assert Fields(changed).count("content-type") == 1
+
+
+MIXED = (
+    b'Content-Type: multipart/mixed; boundary="m"\r\n\r\npreamble\r\n--m\r\n\r\nRipe.\r\n'
+    b"--m\r\nContent-Type: image/png\r\n\r\nx\r\n--m--"
+)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"", b"\r\nepilogue --m--\r\n"])
+def test_a_mixed_message_gets_one_more_part(end):
+    changed = append_footer(HEAD + MIXED + end, FOOTER)
+    reading = parsing.read(changed)
+    assert reading.text == "Ripe.\n\n" + TAIL
+    assert (len(reading.attachments), reading.oddities[-1:]) == (1, ("it has no Date",))
+    assert changed.startswith(HEAD + MIXED[:-5])
+    assert changed.endswith(b"\r\n--m--" + end)
+
+
+def test_a_mixed_message_without_end_gets_one():
+    changed = append_footer(HEAD + MIXED[:-7], FOOTER)
+    assert parsing.read(changed).text == "Ripe.\n\n" + TAIL
+    assert "a multipart has no end" not in parsing.read(changed).oddities
+
+
+SIGNED = (
+    b'Content-Type: multipart/signed; protocol="application/pgp-signature"; boundary="s"\r\n\r\n'
+    b"--s\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nRipe \xc3\xbc  \r\n\r\n--s\r\n"
+    b"Content-Type: application/pgp-signature\r\n\r\nsig\r\n--s--\r\n"
+)
+
+
+def test_a_signed_message_is_wrapped_byte_for_byte():
+    changed = append_footer(HEAD + SIGNED, FOOTER)
+    assert SIGNED in changed
+    assert parsing.read(changed).text.endswith(TAIL)
+
+
+def test_a_signed_part_inside_a_mixed_message_stays_byte_for_byte():
+    mixed = b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + SIGNED + b"\r\n--m--\r\n"
+    assert SIGNED in append_footer(HEAD + mixed, FOOTER)
+
+
+def test_line_ends_of_an_import_are_kept():
+    for entity in (b"\r\nRipe.\r\n", MIXED + b"\r\n", SIGNED):
+        assert b"\r" not in append_footer((HEAD + entity).replace(b"\r\n", b"\n"), FOOTER)
+        assert append_footer(HEAD + entity, FOOTER).count(b"\n") == append_footer(HEAD + entity, FOOTER).count(b"\r\n")
+
+
+def test_an_empty_footer_changes_nothing():
+    assert append_footer(HEAD + b"\r\nRipe.", " \n") == HEAD + b"\r\nRipe."
+
+
+def test_the_addresses_in_to_and_cc_are_known_by_key():
+    fields = Fields(b"To: Ana <ANA@Far.example>, broken@, x\r\nCc: ben at far.example\r\nBcc: eve@far.example\r\n\r\n")
+    assert addressed_to(fields) == {"ana@far.example", "ben@far.example"}
