@@ -13,7 +13,6 @@ from posthouse.smtp.receiving import Receiving
 from posthouse.smtp.reply import Reply
 
 _HTTP = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"))
-_AUTH = b"AUTH"
 
 
 class Server(Receiving):
@@ -46,41 +45,56 @@ class Server(Receiving):
 
     def _commands(self) -> bool:
         """Take one command from the buffer; False when it holds no whole one."""
-        buffer, start = self._buffer, self._at
-        end = buffer.find(b"\r\n", start)
-        if end < 0:
-            return self._incomplete(buffer, start)
-        self._at = end + 2
-        line = buffer[start:end]
-        word = line.partition(b" ")[0].upper()
-        if b"\n" in line or b"\r" in line or b"\0" in line:
-            self._refuse("command", catalogue.BARE_NEWLINE_IN_COMMAND, line)
-        elif len(line) + 2 > self._line_limit(word):
-            self._refuse("command", catalogue.LINE_TOO_LONG, line)
-        elif self._leaving and self._mail is None:
+        line = self._next_line()
+        if type(line) is not bytes:
+            return bool(line)
+        if self._leaving and self._mail is None:
             self._say(catalogue.SHUTTING_DOWN)
+            return True
+        word = line.partition(b" ")[0].upper()
+        handler = _COMMANDS.get(word)
+        if handler is None:
+            self._unknown(word, line)
         else:
-            handler = _COMMANDS.get(word)
-            if handler is None:
-                self._unknown(word, line)
-            else:
-                handler(self, line)
+            handler(self, line)
         return True
 
-    def _incomplete(self, buffer: bytes, start: int) -> bool:
-        """No CRLF yet: refuse at once what can never become a lawful line, and skip to its CRLF to stay in step."""
+    def _next_line(self) -> bytes | bool:
+        """The next line without its CRLF; True when it was refused, False when it is not there yet.
+
+        What can never become a lawful line is refused at once, and skipped up to its CRLF to stay in step. Which
+        refusal it is does not depend on how much of the line has come.
+        """
+        buffer, start = self._buffer, self._at
         if start == len(buffer):
             return False
-        bare = buffer.find(b"\n", start)
-        if bare >= 0 or b"\0" in buffer[start:]:
+        end = buffer.find(b"\r\n", start)
+        size = end + 2 - start if end >= 0 else len(buffer) - start
+        limits = self._limits
+        limit = limits.command_line
+        if size > limit and (self._exchange is not None or buffer[start : start + 5].upper() == b"AUTH "):
+            limit = limits.auth_line
+        if end >= 0 and size <= limit:
+            self._at = end + 2
+            line = buffer[start:end]
+            if not (b"\n" in line or b"\r" in line or b"\0" in line):
+                return line
             refusal = catalogue.BARE_NEWLINE_IN_COMMAND
-        elif len(buffer) - start > self._line_limit(buffer[start : start + 5].upper().rstrip(b" ")):
-            refusal = catalogue.AUTH_LINE_TOO_LONG if self._exchange is not None else catalogue.LINE_TOO_LONG
         else:
-            return False
-        self._exchange = None
+            head = buffer[start : start + limit]
+            if b"\n" in head or b"\0" in head or (size > limit and b"\r" in head[:-1]):
+                refusal = catalogue.BARE_NEWLINE_IN_COMMAND
+            elif size <= limit:
+                return False
+            else:
+                refusal = catalogue.LINE_TOO_LONG if self._exchange is None else catalogue.AUTH_LINE_TOO_LONG
         self._mode = Server._skip
-        self._refuse("command", refusal, buffer[start : start + 200])
+        if end >= 0:
+            self._at = end + 2
+            self._mode = Server._commands
+        secret = self._exchange is not None or buffer[start : start + 4].upper() == b"AUTH"  # never in a log
+        self._exchange = None
+        self._refuse("command", refusal, b"AUTH" if secret else buffer[start : start + 200])
         return True
 
     def _skip(self) -> bool:
@@ -93,11 +107,6 @@ class Server(Receiving):
         self._at = end + 2
         self._mode = Server._commands
         return True
-
-    def _line_limit(self, word: bytes) -> int:
-        if word == _AUTH or self._exchange is not None:
-            return self._limits.auth_line
-        return self._limits.command_line
 
     def _unknown(self, word: bytes, line: bytes) -> None:
         if word in _HTTP:
@@ -302,19 +311,13 @@ class Server(Receiving):
 
     def _auth_line(self) -> bool:
         """A line of the exchange instead of a command."""
-        buffer, start = self._buffer, self._at
-        end = buffer.find(b"\r\n", start)
-        if end < 0:
-            return self._incomplete(buffer, start)
-        self._at = end + 2
+        line = self._next_line()
+        if type(line) is not bytes:
+            return bool(line)
         exchange = self._exchange
         self._mode = Server._commands
-        if exchange is None:
-            return True
-        if end + 2 - start > self._limits.auth_line:
-            self._auth_step(catalogue.AUTH_LINE_TOO_LONG)
-        else:
-            self._auth_step(exchange.answer(buffer[start:end]))
+        if exchange is not None:
+            self._auth_step(exchange.answer(line))
         return True
 
     def _auth_step(self, step: Reply | Credentials) -> None:
