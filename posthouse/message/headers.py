@@ -21,6 +21,7 @@ __all__ = [
 
 MAX_HEADER = 1024 * 1024  # octets read as header; what follows counts as body
 MAX_FIELDS = 10_000
+_SMALL_BODY = 8 * 1024
 
 _FIELD = re.compile(rb"([!-9;-~]{1,998}+)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)(?:\n|\Z)")
 _FROM_LINE = re.compile(rb">?From [^\n]*+\n")  # mbox envelopes that were pasted into the message
@@ -68,8 +69,9 @@ class Fields:
     __slots__ = ("_content", "_index", "_spans", "body_offset", "header_end", "header_start")
 
     def __init__(self, content: bytes) -> None:
-        self._content = content
         self.header_start, self._spans, self.header_end, self.body_offset = _scan(content)
+        # an index must not keep a large body in memory
+        self._content = content if len(content) - self.header_end < _SMALL_BODY else content[: self.header_end]
         self._index: dict[bytes, list[_Span]] = {}
         index = self._index
         for span in self._spans:

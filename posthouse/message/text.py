@@ -49,6 +49,9 @@ _NO_CHARSETS = frozenset(
 )
 _MODULES = (frozenset(aliases) | frozenset(aliases.values())) - _NO_CHARSETS
 _CLEAN_NAME = re.compile(r"[^a-z0-9]+")
+_UTF8_LETTER = re.compile(rb"[\xc3-\xf4][\x80-\xbf]")
+_MIXED = "posthouse-utf8-and-windows-1252"
+_MAX_MIXED = 10_000  # each costs a call; beyond it they become question marks
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -94,12 +97,27 @@ def decode_with_oddity(content: bytes, charset: str | None) -> tuple[str, str]:
 
 
 def _guess(content: bytes) -> str:
+    """UTF-8 or windows-1252, whichever speaks more in these bytes; both where a quoting mailer mixed them."""
     try:
         return _clean(content.decode("utf-8"))
     except UnicodeDecodeError as trouble:
         if trouble.start >= len(content) - 3 and not content[: trouble.start].isascii():
             return _clean(content.decode("utf-8", "replace"))  # UTF-8 that was cut within its last letter
+    text = content.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    if len(_UTF8_LETTER.findall(content)) <= wrong:
         return _clean(content.decode("cp1252", "replace"))
+    return _clean(content.decode("utf-8", _MIXED) if wrong <= _MAX_MIXED else text)
+
+
+def _western(trouble: UnicodeError) -> tuple[str, int]:
+    """The error handler for text in two charsets: octets that are no UTF-8 are read as windows-1252."""
+    if not isinstance(trouble, UnicodeDecodeError):
+        raise trouble
+    return trouble.object[trouble.start : trouble.end].decode("cp1252", "replace"), trouble.end
+
+
+codecs.register_error(_MIXED, _western)
 
 
 def _clean(text: str) -> str:

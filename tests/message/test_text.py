@@ -42,6 +42,12 @@ def test_an_unknown_or_lying_charset_is_told():
     assert decode_with_oddity(b"abc", "utf-8")[1] == ""
 
 
+def test_a_text_in_two_charsets_is_read_in_both():
+    quoted = "> Grüße, Philippe Lafoucrière, ça va ?\n".encode() + "Déjà vu\n".encode("latin-1")
+    assert decode(quoted, "utf-8") == "> Grüße, Philippe Lafoucrière, ça va ?\nDéjà vu\n"
+    assert decode("Déjà vu, ça va ?".encode("latin-1"), None) == "Déjà vu, ça va ?"
+
+
 def test_flowed_lines_are_joined_and_fixed_ones_kept():
     assert flowed("One \ntwo \nthree.\nFour.\n") == "One two three.\nFour.\n"
     assert flowed("> a \n> b\n>> c \n> d\n") == "> a b\n>> c \n> d\n"
