@@ -1,7 +1,7 @@
 """The only bridge from asyncio to the database: reads in threads, writes one after another, acts that share a commit.
 
-Read it in this order: `transaction` (how anything is written), `Bridge` (how a station asks), `GroupCommit` (how many
-acts that arrive together pay for one fsync).
+Read it in this order: `transaction` (how anything is written), `fetch` and `run_many` (the hot paths' way to the
+driver), `Bridge` (how a station asks), `GroupCommit` (how many acts that arrive together pay for one fsync).
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import django
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import DatabaseError, InterfaceError, connection, connections, models
 from django.db import transaction as django_transaction
 
 from posthouse import configuration, maillog, wake
@@ -26,7 +29,23 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_locks = threading.local()
+_generation = 0  # grows when the process is pointed at another database
+
+
+@dataclass(slots=True)
+class _Lock:
+    """The calling thread's handle on the writers' lock, and which database file it was opened beside."""
+
+    name: str
+    handle: int
+    inode: int
+
+
+class _Locks(threading.local):
+    held: _Lock | None = None
+
+
+_locks = _Locks()
 
 
 class Unavailable(Exception):
@@ -41,46 +60,62 @@ def setup() -> None:
 
 def use(chosen: configuration.Configuration) -> None:
     """Point this process at the database of another configuration (tests and tools); open connections are closed."""
+    global _generation
     from posthouse.settings import databases
 
     configuration.activate(chosen)
     close()
+    _generation += 1
     connections.settings = connections.configure_settings(databases(chosen))
     with contextlib.suppress(AttributeError):
         delattr(connections._connections, "default")  # type: ignore[attr-defined]
 
 
+def generation() -> int:
+    """A number that changes when the process is pointed at another database: what was cached of the last is void."""
+    return _generation
+
+
 def close() -> None:
     """Close the calling thread's connection; the next use opens a new one."""
     connection.close()
-    handle = getattr(_locks, "file", None)
-    if handle is not None:
-        os.close(handle[1])
-        _locks.file = None
+    if _locks.held is not None:
+        os.close(_locks.held.handle)
+        _locks.held = None
 
 
 @contextlib.contextmanager
 def transaction() -> Iterator[None]:
-    """A durable write transaction; nested use joins the outer one.
+    """A durable write transaction; nested use joins the outer one. A crash leaves all of it or nothing.
 
     SQLite lets one writer in at a time and makes the others poll. A file lock taken first lets them wait in the
     kernel instead, so the next writer starts the moment the last one is done.
-    Events of the maillog that wait in this process are written with it, at no extra commit.
+    Events of the maillog that wait in this process are written with it, at no extra commit; those recorded inside it
+    share its fate.
     """
     if connection.in_atomic_block:
-        with django_transaction.atomic():
-            yield
+        marked = maillog.mark()
+        try:
+            with django_transaction.atomic():
+                yield
+        except BaseException:
+            maillog.forget_since(marked)
+            raise
         return
     taken: list[maillog.Event] = []
+    maillog.begin()
     try:
         with _writer_lock(), django_transaction.atomic():
             yield
             taken = maillog.take()
-            maillog.insert(taken)
+            told = taken + maillog.recorded()
+            maillog.insert(told)
     except BaseException:
         maillog.give_back(taken)
         raise
-    maillog.say(taken)
+    finally:
+        maillog.end()
+    maillog.say(told)
 
 
 @contextlib.contextmanager
@@ -92,15 +127,102 @@ def _writer_lock() -> Iterator[None]:
     if name == ":memory:" or name.startswith("file:"):
         yield
         return
-    known = getattr(_locks, "file", None)
-    if known is None or known[0] != name:
-        known = (name, os.open(f"{name}.writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        _locks.file = known
-    fcntl.flock(known[1], fcntl.LOCK_EX)
+    handle = _lock_beside(name)
+    fcntl.flock(handle, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        fcntl.flock(known[1], fcntl.LOCK_UN)
+        fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+def _lock_beside(name: str) -> int:
+    """The lock's handle. Raises Unavailable when the database file is gone: SQLite would go on writing into a file
+    without a name, or make an empty one, and what was promised would be lost."""
+    try:
+        inode = os.stat(name).st_ino
+    except OSError as error:
+        close()
+        raise Unavailable(f"the database file {name} cannot be found: {error.strerror}") from error
+    held = _locks.held
+    if held is not None and (held.name != name or held.inode != inode):
+        close()
+        held = None
+    if held is None:
+        handle = os.open(f"{name}.writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        held = _locks.held = _Lock(name, handle, inode)
+    return held.handle
+
+
+class RowIdField(models.BigIntegerField):  # type: ignore[type-arg]
+    """A primary key we choose ourselves which SQLite keeps as the row's own number, without a second index."""
+
+    def db_type(self, connection: Any) -> str | None:
+        """`integer` is the one word that makes SQLite do so."""
+        return "integer" if connection.vendor == "sqlite" else super().db_type(connection)
+
+
+@functools.lru_cache(maxsize=1024)
+def _question_marks(sql: str) -> str:
+    return sql.replace("%s", "?")
+
+
+def _driver() -> Any:
+    """The driver's own connection (sqlite3) or a server-side binding cursor (psycopg), without Django's layers."""
+    connection.ensure_connection()
+    if connection.vendor == "sqlite":
+        return connection.connection
+    import psycopg
+
+    return psycopg.Cursor(connection.connection)
+
+
+def fetch(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a statement; %s stands for a parameter on either database. For hot paths: no Django in between.
+
+    Raises Django's database errors, like everything else here.
+    """
+    with connection.wrap_database_errors:
+        if connection.vendor == "sqlite":
+            rows: list[tuple[Any, ...]] = _driver().execute(_question_marks(sql), parameters).fetchall()
+            return rows
+        cursor = _driver().execute(sql, parameters)
+        rows = cursor.fetchall()
+        cursor.close()
+        return rows
+
+
+def run(sql: str, parameters: Sequence[Any] = ()) -> int:
+    """Run one statement without a result; returns how many rows it changed."""
+    with connection.wrap_database_errors:
+        driver = _driver()
+        cursor = driver.execute(_question_marks(sql) if connection.vendor == "sqlite" else sql, parameters)
+        count: int = cursor.rowcount
+        cursor.close()
+        return count
+
+
+def run_many(sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    """Run one statement for many rows of parameters: prepared once, on PostgreSQL in one round trip (pipeline)."""
+    with connection.wrap_database_errors:
+        driver = _driver()
+        driver.executemany(_question_marks(sql) if connection.vendor == "sqlite" else sql, rows)
+
+
+def among(column: str, values: Iterable[int]) -> tuple[str, Any]:
+    """A condition that `column` is one of many numbers, and its one parameter: the statement stays the same text."""
+    if connection.vendor == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+    return f"{column} = ANY(%s)", list(values)
+
+
+def is_sqlite() -> bool:
+    """Whether the active database is SQLite (one writer at a time) rather than PostgreSQL."""
+    return connection.vendor == "sqlite"
+
+
+def after_commit(act: Callable[[], None]) -> None:
+    """Call `act` once the current transaction is durable; not at all when it fails."""
+    django_transaction.on_commit(act)
 
 
 def announce(channel: str) -> None:
@@ -122,6 +244,11 @@ def guarded(act: Callable[..., T], *arguments: Any, **named: Any) -> T:
         with contextlib.suppress(Exception):
             close()
         raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether an exception inside a transaction is the database's own failure: the whole transaction is lost."""
+    return isinstance(error, Unavailable | DatabaseError | InterfaceError) and not _is_ours(error)
 
 
 def _is_ours(error: Exception) -> bool:

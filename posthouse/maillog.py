@@ -2,7 +2,7 @@
 
 Events gather in this process and are written with the next transaction of any kind (see `database.transaction`) or by
 `flush`, which each role calls about once a second. An event that must not be lost (accepted, an outcome) is recorded
-inside the transaction it tells of, so the two are durable together.
+inside the transaction it tells of, so the two are durable together; when that transaction fails, so does its event.
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ _lock = threading.Lock()
 _stderr = True
 
 
+class _Inside(threading.local):
+    """What the calling thread recorded inside its transaction; None while it is in none."""
+
+    events: list[Event] | None = None
+
+
+_inside = _Inside()
+
+
 def quiet(value: bool = True) -> None:
     """Stop (or resume) writing events to standard error."""
     global _stderr
@@ -50,10 +59,39 @@ def address_key(address: str) -> int:
 def record(at: int, kind: str, item: int, address: str, **detail: Any) -> None:
     """Remember an event. `at` in milliseconds. The functions below are the events; call those."""
     event = Event(at, kind, item, address, {name: value for name, value in detail.items() if value not in (None, "")})
+    if _inside.events is not None:
+        _inside.events.append(event)
+        return
     with _lock:
         _waiting.append(event)
         if len(_waiting) > MOST_WAITING:
             _waiting.popleft()
+
+
+def begin() -> None:
+    """The calling thread's transaction begins: what it records from now on is true only if that is committed."""
+    _inside.events = []
+
+
+def mark() -> int:
+    """How much the transaction recorded so far; `forget_since` takes it back when a part of it is undone."""
+    return len(_inside.events or ())
+
+
+def forget_since(marked: int) -> None:
+    """Forget what the transaction recorded after `mark`: that part of it was undone."""
+    if _inside.events is not None:
+        del _inside.events[marked:]
+
+
+def recorded() -> list[Event]:
+    """What the calling thread's transaction recorded."""
+    return _inside.events or []
+
+
+def end() -> None:
+    """The calling thread's transaction is over."""
+    _inside.events = None
 
 
 def connection_refused(at: int, peer: str, listener: str, reply: str) -> None:
@@ -148,27 +186,29 @@ def take() -> list[Event]:
 
 
 def give_back(events: list[Event]) -> None:
-    """Put back events whose transaction failed."""
+    """Put back events that were taken for a transaction that failed."""
     with _lock:
         _waiting.extendleft(reversed(events))
+        while len(_waiting) > MOST_WAITING:
+            _waiting.popleft()
 
 
 def insert(events: list[Event]) -> None:
     """Insert events in the current transaction."""
     if not events:
         return
-    from django.db import connection
+    from posthouse.database import run_many
 
     rows = [
         (event.at, event.kind, event.item, event.address, address_key(event.address) if event.address else 0,
-         json.dumps(event.detail, ensure_ascii=False, separators=(",", ":")))
+         _encode(event.detail) if event.detail else "{}")
         for event in events
     ]  # fmt: skip
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO queue_event (at, kind, item, address, address_key, detail) VALUES (%s, %s, %s, %s, %s, %s)",
-            rows,
-        )
+    run_many("INSERT INTO queue_event (at, kind, item, address, address_key, detail) VALUES (%s, %s, %s, %s, %s, %s)",
+             rows)  # fmt: skip
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def say(events: list[Event]) -> None:

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from posthouse.content.models import Content
+from posthouse.database import RowIdField
 
 
 class Message(models.Model):
@@ -15,8 +16,8 @@ class Message(models.Model):
     content. The content itself stays exactly as it came.
     """
 
-    id = models.BigIntegerField(primary_key=True)  # queue.identity.new_queue_id: known before the commit
-    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False)
+    id = RowIdField(primary_key=True)  # queue.identity.new_queue_id: known before the commit
+    content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False)
     prefix = models.BinaryField(default=b"")
     return_path = models.TextField(default="")
     received_at = models.BigIntegerField()
@@ -42,13 +43,14 @@ class Destination(models.Model):
 
     class Meta:
         db_table = "queue_destination"
+        indexes = [models.Index("suspended_until", name="destination_suspended", condition=~Q(suspended_until=0))]
 
 
 class Delivery(models.Model):
     """One recipient of a message. The row is the promise; it goes when the outcome is durable.
 
     claimant null: waits until `next_attempt`. claimant set: a process works on it; valid while that claimant lives.
-    `returning`: failed for good, its DSN is not yet written.
+    `returning`: failed for good, its DSN is not yet written; claimant is null then, and nobody claims it.
     """
 
     message = models.ForeignKey(Message, on_delete=models.DO_NOTHING, db_constraint=False)
@@ -57,18 +59,28 @@ class Delivery(models.Model):
     next_attempt = models.BigIntegerField()
     claimant = models.IntegerField(null=True)
     attempts = models.SmallIntegerField(default=0)
-    returning = models.BooleanField(default=False)
+    returning = models.BooleanField(default=False, db_column="given_up")  # the field's own name is a word of SQL
     warned = models.BooleanField(default=False)
     notify = models.CharField(max_length=24, null=True)  # DSN NOTIFY (RFC 3461)
     original_recipient = models.TextField(null=True)  # DSN ORCPT
     last_reply = models.TextField(null=True)
+    last_status = models.CharField(max_length=12, null=True)  # enhanced code (RFC 3463) of the last reply
+    last_where = models.TextField(null=True)  # who gave it: the far host, or the part of us that could not
 
     class Meta:
         db_table = "queue_delivery"
+        # fmt: off
         indexes = [
-            models.Index("destination", "next_attempt", name="delivery_due", condition=Q(claimant__isnull=True)),
+            # what is due, by time: a claim costs what is due, however much waits
+            models.Index("next_attempt", "destination", name="delivery_when",
+                         condition=Q(claimant__isnull=True, returning=False)),
+            # what is due, by destination: fair over destinations when more is due than a claim can take
+            models.Index("destination", "next_attempt", name="delivery_due",
+                         condition=Q(claimant__isnull=True, returning=False)),
             models.Index("claimant", name="delivery_claimed", condition=Q(claimant__isnull=False)),
+            models.Index("message", name="delivery_returning", condition=Q(returning=True)),
         ]
+        # fmt: on
 
 
 class Claimant(models.Model):
@@ -85,7 +97,7 @@ class Claimant(models.Model):
 class Event(models.Model):
     """One step in a message's life; written by `maillog`, read by `queue.trace`, removed after the retention."""
 
-    at = models.BigIntegerField(db_index=True)
+    at = models.BigIntegerField()  # ids grow with it, so it needs no index of its own
     kind = models.CharField(max_length=24)
     item = models.BigIntegerField(default=0)
     address = models.TextField(default="")
