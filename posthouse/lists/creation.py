@@ -10,7 +10,7 @@ from datetime import datetime
 from django.db.models import Count, QuerySet
 
 from posthouse import wake
-from posthouse.archive import filing
+from posthouse.archive import archives
 from posthouse.content import keeping
 from posthouse.database import announce, transaction
 from posthouse.directory.models import Domain
@@ -67,7 +67,7 @@ def create(address: str, owners: Sequence[str], style: str = "discussion", displ
         row.save()
         for owner in owners:
             roster.add(row.pk, owner, role=OWNER)
-        filing.open_archive(f"{name}@{host}", row.display_name, row.description, row.archive_policy)
+        archives.open_archive(f"{name}@{host}", row.display_name, row.description, row.archive_policy)
         announce(wake.DIRECTORY)
         return _facts([row])[0]
 
@@ -92,7 +92,7 @@ def set_settings(address: int | str, values: Mapping[str, str]) -> ListFacts:
         if parsed:
             row.save(update_fields=list(parsed))
         if {"display_name", "description", "archive_policy"} & set(parsed):
-            filing.update_archive(
+            archives.update_archive(
                 f"{row.list_name}@{row.domain.name}", row.display_name, row.description, row.archive_policy
             )
         announce(wake.DIRECTORY)

@@ -40,6 +40,11 @@ class MailingList(models.Model):
     send_welcome_message = models.BooleanField(default=True)
     send_goodbye_message = models.BooleanField(default=True)
 
+    @property
+    def address(self) -> str:
+        """The posting address; load the domain with the row."""
+        return f"{self.list_name}@{self.domain.name}"
+
     class Meta:
         db_table = "lists_mailinglist"
         constraints = [models.UniqueConstraint(fields=["domain", "list_name"], name="list_once")]
@@ -93,7 +98,8 @@ class Pending(models.Model):
     digest = models.CharField(max_length=64, unique=True)
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
     act = models.CharField(max_length=8)  # join or leave
-    address = models.CharField(max_length=320)
+    address = models.CharField(max_length=320)  # key
+    original = models.CharField(max_length=320, default="")  # as its owner writes it
     display_name = models.CharField(max_length=255, default="")
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()

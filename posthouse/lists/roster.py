@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import connection
 
-from posthouse.address import Address, AddressError, parse
+from posthouse.address import Address, AddressError, mailboxes, parse
 from posthouse.database import transaction
 from posthouse.directory import addresses
 from posthouse.directory.errors import BadAddress as NoAddress
@@ -40,7 +40,7 @@ class MemberFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class BadLine:
+class Refused:
     """An address that could not be added: its line (from 1), what it said and the rule it breaks."""
 
     line: int
@@ -50,11 +50,11 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class AddReport:
-    """What `add_many` did."""
+    """What adding many did. `present`: how many were on the list already (or came twice)."""
 
     added: int
-    already: int
-    bad: tuple[BadLine, ...]
+    present: int
+    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,31 +94,60 @@ def add_many(
 ) -> AddReport:
     """Put many (name, address) pairs on a list, in one transaction; what cannot be an address is reported.
 
-    `progress` is told how many lines were read. Raises NoSuchList, ListError (the role).
+    `progress` is told how many were read. Raises NoSuchList, ListError (the role).
     """
+    return _add_numbered(mailing_list, ((line, *one) for line, one in enumerate(people, 1)), role, progress)
+
+
+def add_lines(
+    mailing_list: int | str,
+    lines: Iterable[str],
+    role: str = MEMBER,
+    progress: Callable[[int], None] | None = None,
+) -> AddReport:
+    """Like `add_many`, from lines of text: an address or `Name <address>` each; empty ones and # comments pass."""
+    return _add_numbered(mailing_list, _people_in(lines), role, progress)
+
+
+def _people_in(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    for number, line in enumerate(lines, 1):
+        text = line.strip().removeprefix("\ufeff").strip()
+        if not text or text.startswith("#"):
+            continue
+        found = mailboxes(text) if "<" in text or "," in text else []
+        for name, address in found or [("", text)]:
+            yield number, name, address
+
+
+def _add_numbered(
+    mailing_list: int | str,
+    people: Iterable[tuple[int, str, str]],
+    role: str,
+    progress: Callable[[int], None] | None,
+) -> AddReport:
     _refuse_unknown(role)
-    added = read = 0
-    bad: list[BadLine] = []
+    added = good = 0
+    refused: list[Refused] = []
     batch: dict[str, tuple[Address, str]] = {}
     with transaction():
         pk = list_pk(mailing_list)
-        for line, (name, text) in enumerate(people, 1):
-            read = line
+        for line, name, text in people:
             try:
                 address = parse(text.strip())
             except AddressError as error:
-                bad.append(BadLine(line, text[:320], error.rule))
+                refused.append(Refused(line, text[:320], error.rule))
                 continue
+            good += 1
             batch.setdefault(address.key, (address, name))
             if len(batch) >= _BATCH:
                 added += _add_batch(pk, role, batch)
                 batch = {}
                 if progress:
-                    progress(read)
+                    progress(good + len(refused))
         added += _add_batch(pk, role, batch)
     if progress:
-        progress(read)
-    return AddReport(added, read - len(bad) - added, tuple(bad))
+        progress(good + len(refused))
+    return AddReport(added, good - added, tuple(refused))
 
 
 def remove(mailing_list: int | str, address: str, role: str = MEMBER) -> bool:

@@ -1,0 +1,38 @@
+"""Where delivery hands a list its mail: one entry for every address of every list."""
+
+from __future__ import annotations
+
+from posthouse.lists import bounces, owners, posting, requests
+from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POSTING, REQUEST
+from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
+from posthouse.lists.errors import NoSuchList
+from posthouse.lists.subscription import list_of
+from posthouse.queue.claim import Claimed
+
+DEFERRED = "deferred"
+
+
+def take(claimed: Claimed, role: str, list_pk: int, detail: str, now: int, hostname: str) -> Taken:
+    """Do what a message at a list's address asks for; call it in one write transaction with `record_outcomes`.
+
+    Then taking and being done are one commit: after a crash the message is either still in the queue and nothing
+    has happened, or all of it has. `now` in milliseconds; `hostname` is ours.
+    """
+    try:
+        mailing_list = list_of(list_pk)
+    except NoSuchList:
+        return Taken(FAILED, "there is no such list any more", "5.1.1")
+    message = claimed.message
+    arrived = Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path)
+    if role == POSTING:
+        return posting.take(mailing_list, arrived, now)
+    if role == OWNER:
+        return owners.take(mailing_list, arrived, now)
+    if role == BOUNCES:
+        return bounces.take(mailing_list, arrived, detail, now)
+    if role in (JOIN, LEAVE, CONFIRM, REQUEST):
+        return requests.take(mailing_list, arrived, role, detail, now)
+    return Taken(FAILED, f"the list has no address for {role}", "5.1.1")
+
+
+__all__ = ["DEFERRED", "DELIVERED", "FAILED", "Taken", "take"]

@@ -1,0 +1,64 @@
+"""One content and one narrow row per member: a posting goes to its members by a single INSERT ... SELECT."""
+
+from __future__ import annotations
+
+from posthouse.address import AddressError, key_of
+from posthouse.content import keeping
+from posthouse.content.spool import spooled_from
+from posthouse.lists import addresses
+from posthouse.lists.arrived import Arrived
+from posthouse.lists.models import ENABLED, MEMBER, MailingList
+from posthouse.message.headers import split
+from posthouse.message.rewrite import addressed_to
+from posthouse.queue.enqueue import enqueue_selected
+from posthouse.queue.identity import new_queue_id
+
+MOST_ADDRESSED = 400  # addresses in To and Cc that are compared with members' wish for no second copy
+
+
+def distribute(mailing_list: MailingList, arrived: Arrived, prepared: bytes, now: int) -> int:
+    """Enqueue a copy for every member who gets one; how many they are. `now` in milliseconds.
+
+    The return path is the list's bounce address; each copy's own is made of it as the copy leaves (`departure`).
+    """
+    select, parameters = recipients(mailing_list, arrived)
+    content_id = keeping.keep(spooled_from(prepared))
+    header, _ = split(prepared)
+    number = enqueue_selected(
+        item=new_queue_id(now * 1000),
+        content_id=content_id,
+        prefix=b"",
+        return_path=addresses.of(mailing_list.address, addresses.BOUNCES),
+        origin="list",
+        received_at=now,
+        list_id=mailing_list.pk,
+        because=arrived.item,
+        body8=not prepared.isascii(),
+        smtputf8=not header.isascii(),
+        select=select,
+        parameters=parameters,
+    )
+    keeping.release([content_id])
+    return number
+
+
+def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[str | int]]:
+    """The question that yields (recipient, domain) of every member who gets a copy, and its parameters.
+
+    Left out: members whose delivery is stopped, the author when they want no copy of their own postings, and members
+    named in To or Cc who want no second copy.
+    """
+    try:
+        author = key_of(arrived.author[1]) if arrived.author[1] else ""
+    except AddressError:
+        author = ""
+    named = sorted(addressed_to(arrived.fields))[:MOST_ADDRESSED] or [""]
+    marks = ", ".join(["%s"] * len(named))
+    select = (
+        "SELECT a.original AS recipient, a.domain AS domain "
+        "FROM lists_membership m JOIN directory_address a ON a.id = m.address_id "
+        "WHERE m.mailing_list_id = %s AND m.role = %s AND m.delivery_status = %s "
+        "AND (m.receive_own_postings OR a.key <> %s) "
+        f"AND (m.receive_list_copy OR a.key NOT IN ({marks}))"
+    )
+    return select, [mailing_list.pk, MEMBER, ENABLED, author, *named]

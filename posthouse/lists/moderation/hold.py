@@ -1,0 +1,73 @@
+"""A posting waits for a moderator: kept exactly as it came, the people who decide and its author told."""
+
+from __future__ import annotations
+
+from posthouse import configuration
+from posthouse.content import keeping
+from posthouse.directory.moments import moment
+from posthouse.lists import notices, roster
+from posthouse.lists.manners import may_answer
+from posthouse.lists.models import HeldPosting
+from posthouse.lists.moderation.case import Case
+from posthouse.lists.moderation.rules import Verdict
+from posthouse.message.compose import Attached
+
+MOST_ATTACHED = 256 * 1024  # larger postings are only linked in the notice to moderators
+MOST_NOTICES = 200  # to the moderators of one list in a day; what is held more than that shows on the web
+
+
+def hold(case: Case, verdict: Verdict, now: int) -> int:
+    """Keep the posting back: its number for `holding`. `now` in milliseconds."""
+    arrived, row = case.arrived, case.mailing_list
+    keeping.use(arrived.content_id)
+    held = HeldPosting.objects.create(
+        mailing_list=row,
+        content_id=arrived.content_id,
+        item=arrived.item,
+        prefix=arrived.prefix,
+        return_path=arrived.return_path,
+        author=case.author,
+        subject=arrived.subject,
+        message_id=arrived.message_id,
+        size=arrived.size,
+        rule=verdict.rule,
+        reason=verdict.reason,
+        held_at=moment(now),
+    )
+    if row.admin_immed_notify:
+        _tell_moderators(case, verdict, held.pk, now)
+    if row.respond_to_post_requests and may_answer(arrived.fields, arrived.return_path):
+        notices.send(
+            row,
+            "held",
+            [arrived.return_path],
+            _values(case, verdict),
+            now=now,
+            because=arrived.item,
+            answers=arrived.message_id,
+            bounded=True,
+        )
+    return int(held.pk)
+
+
+def _tell_moderators(case: Case, verdict: Verdict, held: int, now: int) -> None:
+    row, arrived = case.mailing_list, case.arrived
+    staff = roster.staff(row.pk)
+    if not notices.allowed(row, "", "moderate", now, MOST_NOTICES):
+        return
+    attached = []
+    if arrived.size <= MOST_ATTACHED:
+        attached.append(Attached("posting.eml", "message/rfc822", arrived.content))
+    values = _values(case, verdict)
+    values["held_url"] = f"{configuration.active().web.base_url}/held/{held}/"
+    values["held_number"] = str(held)
+    notices.send(row, "moderate", staff, values, now=now, because=arrived.item, attachments=attached)
+
+
+def _values(case: Case, verdict: Verdict) -> dict[str, str]:
+    return {
+        "author": case.author,
+        "subject": case.arrived.subject or "(no subject)",
+        "reason": verdict.reason,
+        "message_size": f"{-(-case.arrived.size // 1024)} KB",
+    }

@@ -1,0 +1,137 @@
+"""Everything a list says by itself: texts in templates/<language>/<kind>.txt, filled in and put in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from string import Template
+
+from posthouse import configuration
+from posthouse.address import AddressError, key_of
+from posthouse.content.spool import spooled_from
+from posthouse.directory import accounts
+from posthouse.directory.moments import moment
+from posthouse.lists import addresses
+from posthouse.lists.models import MailingList, Notified
+from posthouse.message.compose import Attached, notice
+from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
+from posthouse.message.words import encode_phrase
+from posthouse.queue.enqueue import Arrival, enqueue
+from posthouse.queue.identity import name_of, new_queue_id
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_A_DAY = 10  # automatic answers that one address gets from one list
+_DAY = timedelta(days=1)
+
+
+def send(
+    row: MailingList,
+    kind: str,
+    to: Sequence[str],
+    values: Mapping[str, str],
+    *,
+    now: int,
+    because: int = 0,
+    answers: str = "",
+    bounded: bool = False,
+    reply_to: str = "",
+    attachments: Sequence[Attached] = (),
+) -> int:
+    """Put the notice `kind` for these addresses in the queue: its queue id, 0 when none was sent. `now` in ms.
+
+    It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
+    it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
+    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list.
+    """
+    reached = list(to) or accounts.superuser_addresses()
+    if bounded:
+        reached = [address for address in reached if allowed(row, address, kind, now)]
+    if not reached:
+        return 0
+    item = new_queue_id(now * 1000)
+    subject, text = render(row, kind, values)
+    message_id = f"<{name_of(item).lower()}.{kind}@{row.domain.name}>"
+    extra = [("Precedence", "bulk")]
+    if reply_to:
+        extra.append(("Reply-To", f"<{reply_to}>"))
+    if answers and answers.isascii() and len(answers) < 900:
+        extra += [("In-Reply-To", f"<{answers}>"), ("References", f"<{answers}>")]
+    content = notice(
+        author=f"{encode_phrase(row.display_name)} <{addresses.of(row.address, addresses.OWNER)}>",
+        to=f"<{reached[0]}>" if len(reached) == 1 else f"<{addresses.of(row.address, addresses.OWNER)}>",
+        subject=subject,
+        text=text,
+        message_id=message_id,
+        date=now // 1000,
+        auto_submitted="auto-replied" if answers else "auto-generated",
+        extra_headers=extra,
+        attachments=attachments,
+    )
+    envelope = Envelope(
+        return_path=NULL_RETURN_PATH,
+        recipients=tuple(Recipient(address) for address in reached),
+        body="7BIT" if content.isascii() else "8BITMIME",
+        smtputf8=not all(address.isascii() for address in reached),
+    )
+    arrival = Arrival(
+        item=item,
+        content=spooled_from(content),
+        prefix=b"",
+        envelope=envelope,
+        origin="notice",
+        received_at=now,
+        message_id=message_id.strip("<>"),
+        because=because,
+    )
+    enqueue(arrival)
+    return item
+
+
+def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOST_A_DAY) -> bool:
+    """Whether this address may get one more automatic message of the list today; counts it when it may."""
+    try:
+        key = key_of(address) if address else ""
+    except AddressError:
+        return False
+    since = moment(now) - _DAY
+    Notified.objects.filter(at__lt=since).delete()
+    counted = Notified.objects.filter(mailing_list=row, address=key)
+    if (counted.filter(kind=kind) if not key else counted).count() >= most:
+        return False
+    Notified.objects.create(mailing_list=row, address=key, kind=kind, at=moment(now))
+    return True
+
+
+def render(row: MailingList, kind: str, values: Mapping[str, str], language: str = "en") -> tuple[str, str]:
+    """(subject, text) of a notice. Raises KeyError when the template names a placeholder that nothing fills."""
+    head, text = template(kind, language)
+    filled = {**placeholders(row), **values}
+    return " ".join(head.substitute(filled).split()), text.substitute(filled)
+
+
+@lru_cache(maxsize=256)
+def template(kind: str, language: str = "en") -> tuple[Template, Template]:
+    """(subject, text) of a notice as templates: the file's first line is the subject."""
+    head, _, text = (TEMPLATES / language / f"{kind}.txt").read_text(encoding="utf-8").partition("\n\n")
+    return Template(head.removeprefix("Subject:").strip()), Template(text)
+
+
+def placeholders(row: MailingList) -> dict[str, str]:
+    """What every template and footer may name."""
+    base = configuration.active().web.base_url
+    address = row.address
+    return {
+        "display_name": row.display_name,
+        "listname": address,
+        "list_id": row.list_id,
+        "description": row.description,
+        "list_url": f"{base}/lists/{address}/",
+        "archive_url": f"{base}/archives/{address}/",
+        "held_list_url": f"{base}/held/",
+        "join_address": addresses.of(address, addresses.JOIN),
+        "leave_address": addresses.of(address, addresses.LEAVE),
+        "owner_address": addresses.of(address, addresses.OWNER),
+        "request_address": addresses.of(address, addresses.REQUEST),
+    }

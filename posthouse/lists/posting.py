@@ -1,0 +1,73 @@
+"""The story of a posting: judged, then accepted, held, rejected or discarded; accepted, it is kept and distributed."""
+
+from __future__ import annotations
+
+from django.db.models import F
+
+from posthouse import configuration, maillog
+from posthouse.archive import filing
+from posthouse.directory.moments import moment
+from posthouse.lists import notices
+from posthouse.lists.arrived import DELIVERED, Arrived, Taken, joined
+from posthouse.lists.distribution import distribute
+from posthouse.lists.manners import may_answer
+from posthouse.lists.models import MailingList
+from posthouse.lists.moderation import case as cases
+from posthouse.lists.moderation.hold import hold
+from posthouse.lists.moderation.rules import ACCEPT, HOLD, REJECT, judge
+from posthouse.lists.preparation.steps import prepare
+from posthouse.message.identity import message_id_hash
+
+
+def take(mailing_list: MailingList, arrived: Arrived, now: int) -> Taken:
+    """A posting arrives: judge it, and do what the verdict says. `now` in milliseconds."""
+    case = cases.of(mailing_list, arrived)
+    verdict = judge(case)
+    maillog.judged(now, arrived.item, mailing_list.address, verdict.disposition, verdict.rule, verdict.reason)
+
+    if verdict.disposition == ACCEPT:
+        number = publish(mailing_list, arrived, now)
+        return Taken(DELIVERED, f"accepted by the list for {number} members", "2.0.0")
+    if verdict.disposition == HOLD:
+        number = hold(case, verdict, now)
+        return Taken(DELIVERED, f"held for a moderator as number {number}: {verdict.reason}", "2.0.0")
+    if verdict.disposition == REJECT and may_answer(arrived.fields, arrived.return_path):
+        tell_rejected(mailing_list, arrived, verdict.reason, now, bounded=True)
+    return Taken(DELIVERED, f"{verdict.disposition}ed by the list: {verdict.reason}", "2.0.0")
+
+
+def publish(mailing_list: MailingList, arrived: Arrived, now: int) -> int:
+    """Keep the posting exactly as it came, prepare what its copies share, send one to every member: how many."""
+    message_id, permalink = file(mailing_list, arrived, now)
+    prepared = prepare(mailing_list, joined(arrived.prefix, arrived.content), message_id, permalink)
+    number = distribute(mailing_list, arrived, prepared, now)
+    MailingList.objects.filter(pk=mailing_list.pk).update(last_post_at=moment(now), post_id=F("post_id") + 1)
+    return number
+
+
+def file(mailing_list: MailingList, arrived: Arrived, now: int) -> tuple[str, str]:
+    """Put the posting in the archive: its bare Message-ID and its permalink, "" where the list keeps nothing."""
+    reading = arrived.reading()
+    message_id = reading.message_id or ""
+    if mailing_list.archive_policy == "never":
+        return message_id, ""
+    filed = filing.file(mailing_list.address, arrived.content_id, reading, now // 1000)
+    key = filed.key or message_id_hash(message_id)
+    permalink = filing.permalink(configuration.active().web.base_url, mailing_list.address, key)
+    maillog.filed(now, arrived.item, mailing_list.address, message_id, permalink)
+    return message_id, permalink
+
+
+def tell_rejected(mailing_list: MailingList, arrived: Arrived, reason: str, now: int, *, bounded: bool) -> None:
+    """Tell the author, by the return path, that the posting was not accepted and why."""
+    values = {"subject": arrived.subject or "(no subject)", "reason": reason, "author": arrived.author[1]}
+    notices.send(
+        mailing_list,
+        "rejected",
+        [arrived.return_path],
+        values,
+        now=now,
+        because=arrived.item,
+        answers=arrived.message_id,
+        bounded=bounded,
+    )
