@@ -125,6 +125,8 @@ def test_only_an_open_last_line_is_closed():
 def test_separators_are_found_wherever_a_read_ends(monkeypatch):
     content = b"".join(b"From ana Thu Dec 11 05:57:05 2003\nSubject: %d\n\n%s\n\n" % (n, b"x" * n) for n in range(300))
     monkeypatch.setattr(mbox, "_READ_SIZE", 997)
+    assert all(content[message.offset :].startswith(b"From ana Thu") for message in read(content))
+    assert [message.end for message in read(content)][:-1] == [message.offset for message in read(content)][1:]
     assert [len(message.content) for message in read(content)] == [
         len(b"Subject: %d\n\n\n" % n) + n for n in range(300)
     ]
