@@ -1,0 +1,151 @@
+"""The TLS context of the mail listeners: loaded once, renewed when its files change; a self-made one in the trial."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import ssl
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from posthouse.configuration import Configuration
+
+_log = logging.getLogger(__name__)
+TRIAL_DAYS = 3650
+RENEW_BEFORE = timedelta(days=30)
+
+
+class CertificateError(Exception):
+    """The certificate or its key cannot be used; the text names the file and what is wrong."""
+
+
+class Certificates:
+    """One server-side context for all listeners. `refresh` looks at the files and loads them when they changed."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Raises CertificateError."""
+        self._certificate, self._key = certificate, key
+        self._seen = self._signature()
+        self.context = _context(certificate, key)
+        self._complained = False
+
+    def refresh(self) -> bool:
+        """Load the files again when they changed since the last look; True when new handshakes use new ones.
+
+        Costs two stat calls. While the pair does not fit (a renewal half done, a key that cannot be read), the
+        certificate in use stays, and every look tries again.
+        """
+        signature = self._signature()
+        if signature == self._seen:
+            return False
+        try:
+            _context(self._certificate, self._key)  # so that a misfit never touches the context in use
+            self.context.load_cert_chain(self._certificate, self._key)
+        except (CertificateError, OSError) as error:
+            if not self._complained:
+                _log.warning("The renewed certificate is not usable, the old one stays in use: %s", error)
+            self._complained = True
+            return False
+        self._seen, self._complained = signature, False
+        return True
+
+    def _signature(self) -> tuple[object, ...]:
+        found: list[object] = []
+        for path in (self._certificate, self._key):
+            try:
+                facts = path.stat()  # follows the symbolic links of ACME clients
+                found.append((facts.st_ino, facts.st_mtime_ns, facts.st_size))
+            except OSError:
+                found.append(None)
+        return tuple(found)
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8314 §3, RFC 8996
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    try:
+        context.load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise CertificateError(f"{certificate} and {key} are not a certificate and its key: {error.reason}") from error
+    except OSError as error:
+        raise CertificateError(f"{error.filename or certificate} or {key} cannot be read: {error.strerror}") from error
+    return context
+
+
+def certificates_for(configuration: Configuration) -> Certificates | None:
+    """The configured certificate; in the trial a self-made one; else None: no TLS. Raises CertificateError."""
+    if configuration.tls.certificate:
+        return Certificates(Path(configuration.tls.certificate), Path(configuration.tls.key))
+    if not configuration.trial:
+        return None
+    folder = configuration.data / "tls"
+    certificate, key = folder / "trial.pem", folder / "trial.key"
+    if not _usable(certificate, key):
+        make_own(certificate, key, [configuration.host, "localhost", "127.0.0.1", "::1"])
+    return Certificates(certificate, key)
+
+
+def _usable(certificate: Path, key: Path) -> bool:
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+        _context(certificate, key)
+    except (OSError, ValueError, CertificateError):
+        return False
+    return loaded.not_valid_after_utc - RENEW_BEFORE > datetime.now(UTC)
+
+
+def make_own(certificate: Path, key: Path, names: Iterable[str]) -> None:
+    """Write a self-signed certificate for `names` (host names and addresses) and its key, readable by us alone."""
+    secret = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Posthouse trial")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(who)
+        .issuer_name(who)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=TRIAL_DAYS))
+        .add_extension(x509.SubjectAlternativeName([_name(name) for name in dict.fromkeys(names)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _write(
+        key,
+        secret.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+        0o600,
+    )
+    _write(certificate, made.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _write(path: Path, octets: bytes, mode: int) -> None:
+    """Put a whole file in place at once, so that several processes that start together see no half of one."""
+    made = path.with_name(f"{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        made.unlink()
+    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(octets)
+        file.flush()
+        os.fsync(file.fileno())
+    made.rename(path)

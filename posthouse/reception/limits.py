@@ -1,0 +1,93 @@
+"""How many connections and how much of everything: the engine's bounds, and the doorkeeper who counts clients."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from posthouse import configuration
+from posthouse.smtp import catalogue
+from posthouse.smtp.reply import Reply
+from posthouse.smtp.session import Limits
+
+PARAMETERS = 1024  # octets that the parameters of MAIL and RCPT may add to a command line (RFC 3461 §4, RFC 1870 §3)
+
+
+def engine_limits(limits: configuration.Limits) -> Limits:
+    """The configured bounds as the engine wants them."""
+    return Limits(
+        message_size=limits.message_size,
+        command_line=limits.command_line + PARAMETERS,
+        content_line=limits.content_line,
+        header_size=limits.header_size,
+        header_count=limits.header_count,
+        recipients=limits.recipients,
+        soft_errors=limits.soft_errors,
+        hard_errors=limits.hard_errors,
+        unknown_commands=limits.unknown_commands,
+        idle_seconds=limits.idle_seconds,
+        data_seconds=limits.data_seconds,
+        total_seconds=limits.total_seconds,
+    )
+
+
+def client_key(address: str) -> str:
+    """What is counted as one client: an IPv4 address, or the /64 of an IPv6 address (one client has all of it)."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"
+
+
+class Networks:
+    """A set of networks that an address can be in; an IPv4 address that came mapped into IPv6 counts as itself."""
+
+    def __init__(self, networks: list[str]) -> None:
+        self._networks = [ipaddress.ip_network(network) for network in networks]
+
+    def __contains__(self, address: str) -> bool:
+        if not self._networks:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+            parsed = parsed.ipv4_mapped
+        return any(parsed in network for network in self._networks)
+
+
+class Doorkeeper:
+    """Counts the connections of one process, all listeners together, and says no to too many.
+
+    Several reception processes count each for itself.
+    """
+
+    def __init__(self, most: int, most_per_client: int) -> None:
+        self._most, self._most_per_client = most, most_per_client
+        self._inside: dict[str, int] = {}
+        self.count = 0
+
+    def enter(self, key: str) -> Reply | None:
+        """Let a client in (None) or say why not. `key` is from `client_key`. 0 as a bound means: no bound."""
+        if 0 < self._most <= self.count:
+            return catalogue.SERVER_BUSY
+        inside = self._inside.get(key, 0)
+        if 0 < self._most_per_client <= inside:
+            return catalogue.TOO_MANY_CONNECTIONS
+        self._inside[key] = inside + 1
+        self.count += 1
+        return None
+
+    def leave(self, key: str) -> None:
+        """A client that was let in has gone."""
+        self.count -= 1
+        left = self._inside[key] - 1
+        if left:
+            self._inside[key] = left
+        else:
+            del self._inside[key]

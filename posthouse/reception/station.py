@@ -1,0 +1,144 @@
+"""What runs: the listeners of one reception process, from the first bind to the last reply."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from random import Random
+
+from posthouse import maillog, wake
+from posthouse.configuration import Configuration
+from posthouse.content import files
+from posthouse.content.spool import LARGE
+from posthouse.database import Bridge, Unavailable
+from posthouse.reception import listeners
+from posthouse.reception.acceptance import Acceptance
+from posthouse.reception.certificates import Certificates, certificates_for
+from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
+from posthouse.reception.login import Login
+from posthouse.reception.session import Conversation, Desk, Guests
+from posthouse.routing import Router
+from posthouse.smtp.server import Server
+from posthouse.smtp.session import Extensions
+
+_log = logging.getLogger(__name__)
+HANDSHAKE_SECONDS = 30.0  # for a client of an implicit TLS listener to finish its handshake
+CHORES_SECONDS = 1.0
+
+
+class Reception:
+    """Receives mail in the running event loop. `clock` gives seconds since 1970, `random` numbers from 0 to 1."""
+
+    def __init__(
+        self, configuration: Configuration, bridge: Bridge, clock: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._configuration, self._bridge, self._clock = configuration, bridge, clock
+        self._random = Random(random())  # noqa: S311 - for Message-IDs, which are no secret
+        self._sockets: dict[str, list[socket.socket]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._guests = Guests()
+        self._acceptance = Acceptance(bridge, configuration.data, configuration.limits.minimum_free_disk)
+        self._login = Login(clock)
+        self._router = Router(bridge, clock)
+        self._certificates: Certificates | None = None
+        self._directory: wake.Hearing | None = None
+        self._chores: asyncio.Task[None] | None = None
+
+    async def start(self, sockets: Mapping[str, list[socket.socket]] | None = None) -> None:
+        """Listen on `sockets` (kind to bound sockets), or on what the configuration says.
+
+        Raises listeners.ListenError, certificates.CertificateError.
+        """
+        configuration = self._configuration
+        self._certificates = certificates_for(configuration)
+        self._sockets = listeners.bind(configuration) if sockets is None else {k: list(v) for k, v in sockets.items()}
+        self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
+        keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
+        networks = Networks(configuration.reception.relay_networks)
+        for kind, found in self._sockets.items():
+            desk = self._desk(kind, keeper, networks)
+            for sock in found:
+                await self._listen(desk, sock)
+        self._chores = asyncio.create_task(self._keep_house())
+
+    def _desk(self, kind: str, keeper: Doorkeeper, networks: Networks) -> Desk:
+        configuration = self._configuration
+        context = self._certificates.context if self._certificates is not None else None
+        return Desk(
+            kind=kind,
+            host=configuration.host,
+            banner=configuration.reception.banner,
+            limits=engine_limits(configuration.limits),
+            hops=configuration.limits.hops,
+            extensions=Extensions(starttls=context, auth=kind in ("submission", "submissions")),
+            router=self._router,
+            acceptance=self._acceptance,
+            login=self._login,
+            doorkeeper=keeper,
+            relay_networks=networks,
+            spool_folder=files.incoming(configuration.data),
+            spool_above=LARGE,
+            clock=self._clock,
+            random=self._random,
+            guests=self._guests,
+        )
+
+    async def _listen(self, desk: Desk, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        factory = partial(_connection, desk, loop)
+        if desk.kind == "submissions":  # RFC 8314 §3.3: TLS from the first octet
+            if self._certificates is None:
+                raise listeners.ListenError("submissions: needs [tls] certificate and key")
+            server = await loop.create_server(
+                factory, sock=sock, backlog=listeners.BACKLOG, ssl=self._certificates.context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )  # fmt: skip
+        else:
+            server = await loop.create_server(factory, sock=sock, backlog=listeners.BACKLOG)
+        self._servers.append(server)
+
+    def endpoints(self) -> dict[str, list[tuple[str, int]]]:
+        """(address, port) of every listening socket, by kind."""
+        return listeners.endpoints(self._sockets)
+
+    async def stop(self, grace: float) -> None:
+        """Stop listening, let running transactions finish for at most `grace` seconds, and keep what was accepted."""
+        for server in self._servers:
+            server.close()
+        self._guests.shutdown()
+        await self._guests.gone(grace)
+        await self._acceptance.drained()
+        if self._chores is not None:
+            self._chores.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._chores
+        await self._flush()
+        if self._directory is not None:
+            self._directory.close()
+        self._login.close()
+
+    async def _keep_house(self) -> None:
+        """Once a second: refusals reach the database even when no mail does, and a renewed certificate is read."""
+        while True:
+            await asyncio.sleep(CHORES_SECONDS)
+            try:
+                await self._flush()
+                if self._certificates is not None:
+                    self._certificates.refresh()
+            except Exception:
+                _log.exception("A chore of reception failed; it is tried again")
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(Unavailable):  # the events stay in memory
+            await self._bridge.read(maillog.flush)
+
+
+def _connection(desk: Desk, loop: asyncio.AbstractEventLoop) -> Server:
+    session = Conversation(desk)
+    server = Server(session, loop)
+    session.server = server
+    return server

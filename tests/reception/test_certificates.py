@@ -1,0 +1,98 @@
+"""The certificate: found, refused with a sentence, renewed while running."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+
+from posthouse.configuration import Configuration, Tls
+from posthouse.reception.certificates import CertificateError, Certificates, certificates_for, make_own
+
+
+def shown_to(client_trust: Path, server: ssl.SSLContext, name: str) -> bytes:
+    """The certificate that a client which trusts `client_trust` sees, the host name verified."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context(cafile=str(client_trust)).wrap_bio(back, there, server_hostname=name)
+    serving = server.wrap_bio(there, back, server_side=True)
+    for _ in range(4):
+        for side in (client, serving):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+    shown = client.getpeercert(binary_form=True)
+    assert shown is not None
+    return shown
+
+
+def test_a_trial_makes_itself_a_certificate_once_that_clients_can_verify(tmp_path: Path) -> None:
+    chosen = Configuration(data_directory=str(tmp_path), hostname="mx.lists.example", trial=True)
+    made = certificates_for(chosen)
+    assert made is not None
+    pem = tmp_path / "tls" / "trial.pem"
+    for name in ("mx.lists.example", "localhost", "127.0.0.1", "::1"):
+        assert shown_to(pem, made.context, name)
+    assert os.stat(tmp_path / "tls" / "trial.key").st_mode & 0o777 == 0o600
+    before = pem.read_bytes()
+    certificates_for(chosen)
+    assert pem.read_bytes() == before
+
+
+def test_a_broken_trial_certificate_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "trial.pem").write_text("rubbish")
+    chosen = Configuration(data_directory=str(tmp_path), hostname="mx.lists.example", trial=True)
+    assert certificates_for(chosen) is not None
+
+
+def test_without_a_certificate_there_is_no_tls_outside_the_trial(tmp_path: Path) -> None:
+    assert certificates_for(Configuration(data_directory=str(tmp_path))) is None
+
+
+@pytest.mark.parametrize("wrong", ["rubbish", "other-key", "missing"])
+def test_what_cannot_be_used_is_refused_with_the_names_of_the_files(tmp_path: Path, wrong: str) -> None:
+    pem, key = tmp_path / "c.pem", tmp_path / "c.key"
+    make_own(pem, key, ["mx.lists.example"])
+    if wrong == "rubbish":
+        pem.write_text("rubbish")
+    elif wrong == "other-key":
+        make_own(tmp_path / "d.pem", key, ["mx.lists.example"])
+    else:
+        key.unlink()
+    chosen = dataclasses.replace(Configuration(), tls=Tls(str(pem), str(key)))
+    with pytest.raises(CertificateError, match=r"c\.(pem|key)"):
+        certificates_for(chosen)
+
+
+def test_a_renewed_certificate_is_used_for_the_next_handshake(tmp_path: Path) -> None:
+    pem, key = tmp_path / "c.pem", tmp_path / "c.key"
+    make_own(pem, key, ["mx.lists.example"])
+    certificates = Certificates(pem, key)
+    first = shown_to(pem, certificates.context, "mx.lists.example")
+    assert not certificates.refresh()
+    make_own(pem, key, ["mx.lists.example"])
+    assert certificates.refresh()
+    assert shown_to(pem, certificates.context, "mx.lists.example") != first
+
+
+def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pem, key = tmp_path / "c.pem", tmp_path / "c.key"
+    make_own(pem, key, ["mx.lists.example"])
+    old = tmp_path / "old.pem"
+    old.write_bytes(pem.read_bytes())
+    certificates = Certificates(pem, key)
+    make_own(pem, tmp_path / "next.key", ["mx.lists.example"])
+    with caplog.at_level(logging.WARNING):
+        assert not certificates.refresh() and not certificates.refresh()
+    assert len(caplog.records) == 1, "one complaint, not one each second"
+    assert shown_to(old, certificates.context, "mx.lists.example")
+    (tmp_path / "next.key").rename(key)
+    assert certificates.refresh()
+    assert shown_to(pem, certificates.context, "mx.lists.example")

@@ -1,0 +1,63 @@
+"""Who counts as one client, who is in a network, and who is let in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from posthouse import configuration
+from posthouse.reception.limits import PARAMETERS, Doorkeeper, Networks, client_key, engine_limits
+from posthouse.smtp import catalogue
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_a_64_of_ipv6(address: str, key: str) -> None:
+    assert client_key(address) == key
+
+
+def test_networks_hold_both_families_and_mapped_addresses() -> None:
+    networks = Networks(["192.0.2.0/24", "2001:db8::/32", "::1/128"])
+    for inside in ("192.0.2.200", "::ffff:192.0.2.200", "2001:db8::5", "::1"):
+        assert inside in networks, inside
+    for outside in ("192.0.3.1", "2001:db9::1", "127.0.0.1", "", "nonsense"):
+        assert outside not in networks, outside
+    assert "127.0.0.1" not in Networks([])
+
+
+def test_the_doorkeeper_bounds_each_client_and_all_together_and_forgets_who_left() -> None:
+    keeper = Doorkeeper(3, 2)
+    assert keeper.enter("a") is None and keeper.enter("a") is None
+    assert keeper.enter("a") is catalogue.TOO_MANY_CONNECTIONS
+    assert keeper.enter("b") is None
+    assert keeper.enter("c") is catalogue.SERVER_BUSY
+    keeper.leave("a")
+    assert keeper.enter("c") is None
+    for key in ("a", "b", "c"):
+        keeper.leave(key)
+    assert keeper.count == 0 and keeper._inside == {}
+
+
+def test_nought_means_no_bound() -> None:
+    keeper = Doorkeeper(0, 0)
+    assert all(keeper.enter("a") is None for _ in range(1000))
+
+
+def test_every_configured_bound_reaches_the_engine() -> None:
+    names = {item.name for item in dataclasses.fields(configuration.Limits)}
+    elsewhere = {"hops", "connections", "connections_per_address", "minimum_free_disk", "command_line"}
+    values = {name: number for number, name in enumerate(sorted(names), 1000)}
+    chosen = engine_limits(configuration.Limits(**values))
+    for name in names - elsewhere:
+        assert getattr(chosen, name) == values[name], name
+    assert chosen.command_line == values["command_line"] + PARAMETERS
