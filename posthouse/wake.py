@@ -28,10 +28,24 @@ CHANNELS = (QUEUE, DIRECTORY)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to reach PostgreSQL again
 
 _sender: socket.socket | None = None
+_handles: dict[Path, int] = {}  # folders whose path is too long for a socket's address
 
 
 def _folder(data: Path) -> Path:
     return data / "run"
+
+
+def _reach(path: Path) -> str:
+    """A name of a socket that fits into the 107 bytes which the address of a Unix socket may have.
+
+    Where the path is longer, Linux reaches it through an open handle of its folder.
+    """
+    if len(os.fsencode(path)) <= 107:
+        return str(path)
+    handle = _handles.get(path.parent)
+    if handle is None:
+        handle = _handles[path.parent] = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{handle}/{path.name}"
 
 
 def call(data: Path, channel: str) -> None:
@@ -45,9 +59,9 @@ def call(data: Path, channel: str) -> None:
         return
     for name in names:
         if name.startswith(f"{channel}."):
-            path = str(_folder(data) / name)
+            path = _folder(data) / name
             try:
-                _sender.sendto(b"!", path)
+                _sender.sendto(b"!", _reach(path))
             except ConnectionRefusedError:  # its process is gone: nobody will miss the socket
                 try:
                     os.unlink(path)
@@ -63,10 +77,10 @@ class Listener:
     def __init__(self, data: Path, channel: str, heard: Callable[[], None]) -> None:
         folder = _folder(data)
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = str(folder / f"{channel}.{os.getpid()}.{secrets.token_hex(3)}")
+        self._path = folder / f"{channel}.{os.getpid()}.{secrets.token_hex(3)}"
         self._heard = heard
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._socket.bind(self._path)
+        self._socket.bind(_reach(self._path))
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)
 
