@@ -232,6 +232,7 @@ class Flights(Wire):
             if self._behind:
                 # RFC 3207 §6: clear text behind the 220 would be taken for something said under TLS.
                 self._break("the far server sent clear text behind its answer to STARTTLS")
+                future.set_exception(ConnectionBroken(self.broken))
                 return
             self._transport.pause_reading()  # the handshake reads by itself
         if not future.done():

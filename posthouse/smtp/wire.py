@@ -50,7 +50,9 @@ class Wire(asyncio.Protocol):
     """Bytes and time; subclasses give ``_replied`` and ``_lost``, and call ``_send``, ``_stream``, ``_await_until``."""
 
     def __init__(self, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
+        self._timeouts = t = timeouts
+        # The timer is not set anew for each command, so it looks as often as the most impatient of them needs.
+        self._glance = min(t.connect, t.greeting, t.helo, t.mail, t.rcpt, t.data_init, t.data_block, t.data_done)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -184,7 +186,7 @@ class Wire(asyncio.Protocol):
         self._patience = seconds
         self._deadline = self._loop.time() + seconds if seconds else 0.0
         if self._timer is None and seconds:
-            self._timer = self._loop.call_later(min(seconds, self._timeouts.connect), self._tick)
+            self._timer = self._loop.call_later(min(seconds, self._glance), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -198,7 +200,7 @@ class Wire(asyncio.Protocol):
         if left <= 0:
             self._break("timed out waiting for the far server")
         else:
-            self._timer = self._loop.call_later(min(left, self._timeouts.connect), self._tick)
+            self._timer = self._loop.call_later(min(left, self._glance), self._tick)
 
     def _break(self, reason: str) -> None:
         """The connection is of no further use; safe to repeat, the first reason stays."""
