@@ -201,10 +201,11 @@ def insert(events: list[Event]) -> None:
 
     rows = [
         (event.at, event.kind, event.item, event.address, address_key(event.address) if event.address else 0,
-         _encode(event.detail) if event.detail else "{}")
+         event.detail.get("because", 0), _encode(event.detail) if event.detail else "{}")
         for event in events
     ]  # fmt: skip
-    run_many("INSERT INTO queue_event (at, kind, item, address, address_key, detail) VALUES (%s, %s, %s, %s, %s, %s)",
+    run_many("INSERT INTO queue_event (at, kind, item, address, address_key, because, detail) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
              rows)  # fmt: skip
 
 

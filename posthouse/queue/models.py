@@ -102,6 +102,7 @@ class Event(models.Model):
     item = models.BigIntegerField(default=0)
     address = models.TextField(default="")
     address_key = models.BigIntegerField(default=0)  # maillog.address_key: found by a small index
+    because = models.BigIntegerField(default=0)  # the item this one was enqueued because of
     detail = models.TextField(default="{}")
 
     class Meta:
@@ -109,6 +110,7 @@ class Event(models.Model):
         indexes = [
             models.Index("item", name="event_item", condition=~Q(item=0)),
             models.Index("address_key", name="event_address", condition=~Q(address_key=0)),
+            models.Index("because", name="event_because", condition=~Q(because=0)),
         ]
 
 

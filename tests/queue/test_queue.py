@@ -2,25 +2,11 @@
 
 from posthouse import database as bridge
 from posthouse.configuration import Configuration
-from posthouse.content.spool import spooled_from
-from posthouse.message.envelope import Envelope, Recipient
 from posthouse.queue.claim import claim, next_due, register, retire
-from posthouse.queue.enqueue import Arrival, enqueue, enqueue_many
-from posthouse.queue.identity import new_queue_id
+from posthouse.queue.enqueue import enqueue, enqueue_many
 from posthouse.queue.outcome import DEFERRED, DELIVERED, FAILED, Outcome, record_outcomes
 from posthouse.queue.returning import write_reports
-
-NOW = 1_790_000_000_000
-
-
-def arrival(*recipients: str, content: bytes = b"Subject: Tomatoes\r\n\r\nRipe.\r\n", **given: object) -> Arrival:
-    envelope = Envelope("owen@lists.example", tuple(Recipient(one) for one in recipients))
-    values: dict[str, object] = {"origin": "transfer", "received_at": NOW, **given}
-    return Arrival(new_queue_id(NOW * 1000), spooled_from(content), b"Received: x\r\n", envelope, **values)
-
-
-def count(table: str) -> int:
-    return int(bridge.fetch(f"SELECT count(*) FROM {table}")[0][0])
+from tests.queue.arrivals import NOW, arrival, count
 
 
 def test_a_delivered_message_leaves_nothing_in_the_queue(database: Configuration) -> None:
