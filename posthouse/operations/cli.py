@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
@@ -27,9 +28,9 @@ EPILOG = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in output.EX
 class _Group(click.Group):
     """A group whose configuration errors come out as sentences."""
 
-    def main(self, *arguments: object, **named: object) -> object:  # type: ignore[override]
+    def main(self, *arguments: Any, **named: Any) -> Any:
         try:
-            return super().main(*arguments, **named)  # type: ignore[arg-type]
+            return super().main(*arguments, **named)
         except configuration.ConfigurationError as error:
             output.fail(str(error), output.USAGE)
 

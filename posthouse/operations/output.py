@@ -66,6 +66,11 @@ def moment(value: int | float | datetime.datetime | None) -> str:
     return value.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC, as acts count."""
+    return time.time_ns() // 1_000_000
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], empty: str = "Nothing to show.") -> None:
     """Print rows in aligned columns; control characters are shown, never obeyed by the terminal."""
     cells = [[_cell(value) for value in row] for row in rows]
@@ -119,7 +124,9 @@ def answers(command: Command) -> Command:
             fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), REFUSED)
         except Exception as error:
             if type(error).__module__.startswith("posthouse.") or isinstance(error, ValueError):
-                fail(str(error), NOT_FOUND if "Unknown" in type(error).__name__ else REFUSED)
+                fail(
+                    str(error), NOT_FOUND if type(error).__name__.startswith(("Unknown", "NoSuch", "Gone")) else REFUSED
+                )
             raise
         finally:
             database.close()

@@ -59,7 +59,8 @@ def _bind_one(name: str, host: str, port: int, moved: int, trial: bool) -> tuple
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError:
-            return _without_ipv6(name, host, trial), moved
+            _without_ipv6(name, host, trial)
+            return None, moved
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -74,7 +75,8 @@ def _bind_one(name: str, host: str, port: int, moved: int, trial: bool) -> tuple
                 raise CannotListen(f"{name}: {host} port {port} needs root; start as root and set `user`") from error
             if error.errno == 99:  # EADDRNOTAVAIL: no such address here
                 if family == socket.AF_INET6 and trial:
-                    return _without_ipv6(name, host, trial), moved
+                    _without_ipv6(name, host, trial)
+                    return None, moved
                 raise CannotListen(f"{name}: this machine has no address {host}") from error
             holder = holder_of(port + shift)
             if not trial:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from posthouse import configuration
-from posthouse.operations.output import answers, json_option, say_json
+from posthouse.operations.output import answers, json_option, now_ms, say_json
 
 
 @click.group()
@@ -53,7 +51,7 @@ def sign_in(address: str, as_json: bool) -> None:
     """Print a link that signs ADDRESS in on the web, once, within an hour."""
     from posthouse.directory import accounts as acts
 
-    token = acts.sign_in_link(address, time.time(), 3600)
+    token = acts.sign_in_link(address, now_ms(), 3600)
     link = f"{configuration.active().web.base_url}/sign-in/{token}/"
     if as_json:
         say_json({"address": address, "link": link})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from posthouse.operations.output import Progress, answers, fail, json_option, printable, say_json
+from posthouse.operations.output import Progress, answers, fail, json_option, now_ms, printable, say_json
 
 
 @click.group()
@@ -28,22 +28,31 @@ def import_(mailing_list: str, path: Path, dry_run: bool, report: Path | None, a
     from posthouse.archive import importing
 
     progress = Progress("importing")
+    odd: list[str] = []
     try:
-        result = importing.import_mbox(mailing_list, path, now=int(time.time()), progress=progress, dry_run=dry_run)
+        result = importing.import_mbox(
+            mailing_list, path, now=int(time.time()), dry_run=dry_run,
+            progress=lambda far: progress(far.read),
+            odd=lambda one: odd.append(f"byte {one.offset}, <{one.message_id}>: {'; '.join(one.oddities)}"),
+        )  # fmt: skip
     except KeyboardInterrupt:
         progress.close()
         fail("stopped; run the same command again and it goes on where it was", 1)
     progress.close()
     if report:
-        report.write_text("".join(f"{odd}\n" for odd in result.odd), encoding="utf-8")
+        report.write_text("".join(f"{line}\n" for line in odd), encoding="utf-8", errors="backslashreplace")
     if as_json:
         say_json(result)
     else:
-        click.echo(result.sentence)
-        if result.odd and not report:
-            click.echo("The odd messages, one a line (--report FILE keeps them all):")
-            for odd in result.odd[:20]:
-                click.echo(f"  {printable(str(odd))}")
+        click.echo(
+            f"{result.read} messages read: {result.added} {'would be added' if dry_run else 'added'}, "
+            f"{result.known} known already, {result.variants} with an id used before, "
+            f"{result.deleted} deleted earlier, {result.odd} odd."
+        )
+        if odd and not report:
+            click.echo(f"The first of {len(odd)} odd messages, one a line (--report FILE keeps them all):")
+            for line in odd[:20]:
+                click.echo(f"  {printable(line)}")
 
 
 @archive.command("export")
@@ -98,13 +107,12 @@ def search(mailing_list: str, words: tuple[str, ...], sort: str, page: int, as_j
 @answers
 def delete(mailing_list: str, key: str, whole: bool, yes: bool) -> None:
     """Delete a message (KEY is the last part of its permalink) from pages, search, feeds and exports."""
-    from posthouse.archive import filing
+    from posthouse.archive import deleting
 
     if not yes:
         click.confirm(f"Delete {'the thread of ' if whole else ''}{key} for good?", abort=True)
     if whole:
-        click.echo(f"{filing.delete_thread(mailing_list, key)} messages deleted.")
-    elif filing.delete_posting(mailing_list, key):
-        click.echo("Deleted.")
+        click.echo(f"{deleting.delete_thread(mailing_list, key, now_ms() // 1000)} messages deleted.")
     else:
-        fail(f"there is no message {key} in {mailing_list}", 3)
+        deleting.delete_posting(mailing_list, key, now_ms() // 1000)
+        click.echo("Deleted.")

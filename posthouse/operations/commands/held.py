@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import getpass
-import time
 
 import click
 
-from posthouse.operations.output import answers, json_option, say_json, table
+from posthouse.operations.output import answers, json_option, now_ms, say_json, table
 
 
 @click.group()
@@ -27,7 +26,7 @@ def show(mailing_list: str | None, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
-        rows = ((one.id, one.mailing_list, one.author, one.subject, one.reason, one.held_at) for one in found)
+        rows = ((one.id, one.list_address, one.author, one.subject, one.reason, one.held_at) for one in found)
         table(("ID", "LIST", "AUTHOR", "SUBJECT", "REASON", "SINCE"), rows, "Nothing waits.")
 
 
@@ -39,7 +38,7 @@ def release(ids: tuple[int, ...]) -> None:
     from posthouse.lists import holding
 
     for one in ids:
-        holding.release(one, f"{getpass.getuser()} (command line)", time.time())
+        holding.release(one, f"{getpass.getuser()} (command line)", now_ms())
         click.echo(f"{one}: released")
 
 
@@ -52,7 +51,7 @@ def reject(ids: tuple[int, ...], reason: str) -> None:
     from posthouse.lists import holding
 
     for one in ids:
-        holding.reject(one, reason, f"{getpass.getuser()} (command line)", time.time())
+        holding.reject(one, reason, f"{getpass.getuser()} (command line)", now_ms())
         click.echo(f"{one}: rejected")
 
 
@@ -64,5 +63,5 @@ def discard(ids: tuple[int, ...]) -> None:
     from posthouse.lists import holding
 
     for one in ids:
-        holding.discard(one, f"{getpass.getuser()} (command line)", time.time())
+        holding.discard(one, f"{getpass.getuser()} (command line)", now_ms())
         click.echo(f"{one}: discarded")

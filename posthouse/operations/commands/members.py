@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
@@ -23,7 +24,7 @@ def members() -> None:
 @click.option("--role", default="member", type=click.Choice(["member", "owner", "moderator"]), show_default=True)
 @json_option
 @answers
-def add(mailing_list: str, addresses: tuple[str, ...], source: click.utils.LazyFile | None, role: str,
+def add(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None, role: str,
         as_json: bool) -> None:  # fmt: skip
     """Add members without asking them. Who is on the list already stays as they are; running it twice is harmless."""
     from posthouse.lists import roster
@@ -96,5 +97,5 @@ def find(address: str, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
-        rows = ((one.mailing_list, one.role, one.delivery_status, one.joined_at) for one in found)
+        rows = ((one.list_address, one.role, one.delivery_status, one.joined_at) for one in found)
         table(("LIST", "ROLE", "DELIVERY", "SINCE"), rows, f"{address} is on no list.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from posthouse import configuration
-from posthouse.operations.output import answers, fail, json_option, moment, say_json, table
+from posthouse.operations.output import answers, fail, json_option, moment, now_ms, say_json, table
 
 
 @click.group()
@@ -109,7 +107,7 @@ def return_(name: str) -> None:
     """Give a message up now: its sender gets a report for the recipients that are left."""
     from posthouse.queue import operator
 
-    count = operator.return_now(_item(name), int(time.time() * 1000), configuration.active().host)
+    count = operator.return_now(_item(name), now_ms(), configuration.active().host)
     if not count:
         fail(f"{name} is not in the queue", 3)
     click.echo(f"{count} recipients given up; the sender is told.")
