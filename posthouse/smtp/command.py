@@ -10,7 +10,7 @@ from posthouse.smtp.reply import Reply
 from posthouse.smtp.session import ForwardPath, ReturnPath
 
 # RFC 5321 §3.3 forbids spaces behind the colon, but they are common and harmless. A quoted local part may hold ">".
-_PATH = re.compile(r' *<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>(?: +(\S.*?))? *', re.DOTALL)
+_PATH = re.compile(r' *<((?:[^<>"\\]|"(?:[^"\\]|\\.)*")*)>(?: +(\S.*))?', re.DOTALL)
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9\-]*)(?:=([^\x00-\x20=\x7f]+))?")  # RFC 5321 §4.1.2 esmtp-param
 _BDAT = re.compile(rb"BDAT ([0-9]{1,18})( LAST)?", re.IGNORECASE)  # RFC 3030 §2
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2}")
@@ -103,7 +103,7 @@ def _path(line: bytes, prefix: bytes, syntax: Reply) -> tuple[str, dict[str, str
     text = decode(line)
     if line[: len(prefix)].upper() != prefix:
         raise BadCommand(syntax)
-    match = _PATH.fullmatch(text, len(prefix))
+    match = _PATH.fullmatch(text.rstrip(" "), len(prefix))
     if match is None:
         raise BadCommand(syntax)
     return match[1], _parameters(match[2]) if match[2] else _EMPTY.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
@@ -15,7 +16,7 @@ from posthouse.smtp.session import Peer, Session, TlsFacts
 BUFFER_LIMIT = 64 * 1024  # octets kept while an answer is awaited; beyond it the client waits in its own buffers
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, ABC):
     """The part of the server that knows no command. Subclasses set ``_mode`` to a function that consumes the buffer."""
 
     __slots__ = (
@@ -134,14 +135,17 @@ class Connection(asyncio.Protocol):
 
     # -- for subclasses -------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _greeted(self, reply: Reply) -> None:
-        raise NotImplementedError
+        """The session's greeting has come: say it and begin."""
 
     def _dropped(self) -> None:
         """The connection is gone: forget what is under way."""
 
     def _late(self, now: float) -> tuple[Reply | None, float]:
         """What to say when the client is too late, or None and the seconds until the next look."""
+        if self._limits.idle_seconds <= 0:
+            return None, self._tick_seconds()
         left = self._heard + self._limits.idle_seconds - now
         return (catalogue.IDLE if left <= 0 else None), left
 
@@ -266,8 +270,12 @@ class Connection(asyncio.Protocol):
 
     def _tick_seconds(self) -> float:
         limits = self._limits
-        bounds = (limits.idle_seconds, limits.data_seconds, limits.total_seconds)
-        return min((seconds for seconds in bounds if seconds > 0), default=300.0)
+        shortest = limits.idle_seconds if limits.idle_seconds > 0 else 300.0
+        if 0 < limits.data_seconds < shortest:
+            shortest = limits.data_seconds
+        if 0 < limits.total_seconds < shortest:
+            shortest = limits.total_seconds
+        return shortest
 
     def _tick(self) -> None:
         """The one timer of a connection: it looks at clocks that are only written on the way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -236,8 +237,9 @@ class Receiving(Connection):
         """To commands again."""
         self._mode = type(self)._commands
 
+    @abstractmethod
     def _commands(self) -> bool:
-        raise NotImplementedError
+        """The mode that consumes commands."""
 
     def _leave(self) -> None:
         if self._leaving and not self._closing:

@@ -7,7 +7,7 @@ from typing import Any
 from posthouse.smtp import catalogue
 from posthouse.smtp.authentication import MECHANISMS, Credentials, Exchange
 from posthouse.smtp.command import BadCommand, decode, parse_mail, parse_rcpt
-from posthouse.smtp.keywords import keywords
+from posthouse.smtp.keywords import hello_reply
 from posthouse.smtp.path import valid_hello
 from posthouse.smtp.receiving import Receiving
 from posthouse.smtp.reply import Reply
@@ -154,13 +154,17 @@ class Server(Receiving):
         elif self._verb == "HELO":
             self._say(reply)
         else:
-            offered = keywords(
+            limits = self._limits
+            offer = hello_reply(
+                reply,
                 self._session.extensions(),
-                self._limits,
+                limits.message_size,
+                limits.recipients,
+                limits.transactions,
                 encrypted=self.tls is not None,
                 authenticated=self._authenticated,
             )
-            self._say(Reply(reply.code, "", "\n".join((reply.text, *offered))))
+            self._say(offer)
 
     def _mail_command(self, line: bytes) -> None:
         if not self._verb:

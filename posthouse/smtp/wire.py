@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Timeouts:
     quit: float = 5.0
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.Protocol, ABC):
     """Bytes and time; subclasses give ``_replied`` and ``_lost``, and call ``_send``, ``_stream``, ``_await_until``."""
 
     def __init__(self, timeouts: Timeouts) -> None:
@@ -116,11 +117,13 @@ class Wire(asyncio.Protocol):
 
     # -- for subclasses -------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def _replied(self, reply: Reply) -> None:
-        raise NotImplementedError
+        """A whole reply has come."""
 
+    @abstractmethod
     def _lost(self, reason: str) -> None:
-        raise NotImplementedError
+        """The connection is of no further use; called once."""
 
     # -- reading --------------------------------------------------------------------------------------------------
 
