@@ -1,0 +1,121 @@
+"""Which courier carries a claimed delivery: one switch over what routing says, and what leaves together is grouped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from posthouse.delivery.couriers import expansion, mailing_list
+from posthouse.delivery.couriers.outbox import Outbox
+from posthouse.delivery.couriers.remote import Remote
+from posthouse.delivery.endings import Endings
+from posthouse.delivery.home import Act, Errand, Home
+from posthouse.delivery.job import Job
+from posthouse.delivery.recorder import Recorder
+from posthouse.delivery.trouble import Scope, Stage, Trouble, status_of
+from posthouse.queue.claim import Claimed
+from posthouse.queue.outcome import DEFERRED, FAILED
+from posthouse.routing.destination import Destination, Refused, ToAddresses, ToList, ToRelay, ToRemote
+from posthouse.routing.router import Router
+
+log = logging.getLogger(__name__)
+
+
+class Dispatch:
+    """Sends claimed deliveries on their way. With an `outbox` nothing leaves the machine."""
+
+    def __init__(
+        self,
+        router: Router,
+        remote: Remote,
+        outbox: Outbox | None,
+        home: Home,
+        recorder: Recorder,
+        endings: Endings,
+        hostname: str,
+        most_recipients: int,
+    ) -> None:
+        self._router, self._remote, self._outbox, self._home = router, remote, outbox, home
+        self._recorder, self._endings, self._hostname = recorder, endings, hostname
+        self._most_recipients = max(1, most_recipients)
+        self._asking: set[asyncio.Task[None]] = set()
+
+    def deliver(self, batch: Sequence[Claimed]) -> None:
+        """Begin to deliver; every claim ends in the recorder or at home."""
+        known: list[tuple[Claimed, Destination]] = []
+        unknown: list[Claimed] = []
+        for claimed in batch:
+            # The right to relay was judged when the message became ours.
+            destination = self._router.known(claimed.recipient, True)
+            if destination is None:
+                unknown.append(claimed)
+            else:
+                known.append((claimed, destination))
+        self._send(known)
+        if unknown:
+            task = asyncio.get_running_loop().create_task(self._ask(unknown))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+
+    async def settled(self) -> None:
+        """Wait until everything handed over has reached its courier."""
+        if self._asking:
+            await asyncio.wait(set(self._asking))
+        await asyncio.sleep(0)
+
+    async def _ask(self, claims: list[Claimed]) -> None:
+        found: list[tuple[Claimed, Destination]] = []
+        for claimed in claims:
+            try:
+                found.append((claimed, await self._router.route(claimed.recipient, True)))
+            except Exception as error:  # the database is not available, or routing has a fault
+                log.warning("routing of %s failed: %s: %s", claimed.recipient, type(error).__name__, error)
+                reason = f"routing failed: {type(error).__name__}: {error}"
+                self._end(claimed, Trouble(DEFERRED, Scope.RECIPIENT, reason, "4.3.0"), "routing")
+        self._send(found)
+
+    def _send(self, routed: Sequence[tuple[Claimed, Destination]]) -> None:
+        groups: dict[tuple[int, str], Job] = {}
+        for claimed, destination in routed:
+            match destination:
+                case ToRemote(domain) | ToRelay(domain):
+                    self._group(groups, claimed, domain)
+                case ToList():
+                    self._home.add(Errand(claimed, self._to_list(destination)))
+                case ToAddresses():
+                    self._home.add(Errand(claimed, self._to_addresses(destination)))
+                case Refused(reply, why):
+                    result = FAILED if reply.permanent else DEFERRED
+                    status = status_of(Stage.RCPT, reply)
+                    self._end(claimed, Trouble(result, Scope.RECIPIENT, f"{reply} ({why})", status), "routing")
+
+    def _group(self, groups: dict[tuple[int, str], Job], claimed: Claimed, domain: str) -> None:
+        """Recipients of one message leave together; copies of a list never do, each has its own return path."""
+        message = claimed.message
+        if message.list_id is not None:
+            self._carry(Job(message, [claimed]), domain)
+            return
+        key = (message.item, self._remote.hop(domain))
+        job = groups.get(key)
+        if job is not None and len(job.claims) < self._most_recipients:
+            job.claims.append(claimed)
+            return
+        job = groups[key] = Job(message, [claimed])
+        # Started in the next turn of the loop, when all of this batch is grouped.
+        asyncio.get_running_loop().call_soon(self._carry, job, domain)
+
+    def _carry(self, job: Job, domain: str) -> None:
+        if self._outbox is not None:
+            self._outbox.add(job)
+        else:
+            self._remote.add(job, domain)
+
+    def _to_list(self, destination: ToList) -> Act:
+        return lambda claimed, now: mailing_list.take(claimed, destination, now, self._hostname, self._endings)
+
+    def _to_addresses(self, destination: ToAddresses) -> Act:
+        return lambda claimed, now: expansion.expand(claimed, destination, now, self._endings)
+
+    def _end(self, claimed: Claimed, meaning: Trouble, where: str) -> None:
+        self._recorder.add(self._endings.troubled(claimed, meaning, where))

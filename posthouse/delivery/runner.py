@@ -1,0 +1,323 @@
+"""The delivery station: claims what is due, sends it on its way, and looks after the queue.
+
+It is woken by a word (`wake.QUEUE`), by the time of the next attempt and by room for more; should a word be lost, it
+looks by itself after a few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+from posthouse import maillog, wake
+from posthouse.configuration import Configuration, endpoint
+from posthouse.database import Bridge, Unavailable
+from posthouse.delivery.claims import MOST_PER_DESTINATION, Claims
+from posthouse.delivery.contents import Contents
+from posthouse.delivery.couriers.outbox import Outbox
+from posthouse.delivery.couriers.remote import Remote
+from posthouse.delivery.dialling import Dialler
+from posthouse.delivery.dispatch import Dispatch
+from posthouse.delivery.endings import Endings
+from posthouse.delivery.home import Home
+from posthouse.delivery.job import Packer
+from posthouse.delivery.lane import World
+from posthouse.delivery.mx import Finder
+from posthouse.delivery.recorder import Recorder
+from posthouse.delivery.transport_security import PlainHosts, opportunistic_context
+from posthouse.delivery.turns import Turns
+from posthouse.dns.lookups import Lookups
+from posthouse.dns.resolver import Resolver
+from posthouse.queue import claim as claiming
+from posthouse.queue import returning, sweep
+from posthouse.queue.errors import ClaimantGone
+from posthouse.queue.outcome import DEFERRED, FAILED, Outcome
+from posthouse.routing.router import Router
+from posthouse.smtp.client import Timeouts
+
+LOOK_SECONDS = 5.0  # the longest time without looking for due mail, should a word be lost
+GATHER_SECONDS = 0.01  # claims follow each other no faster, so that what arrives together is claimed together
+TROUBLED_SECONDS = 1.0  # until the next try when the database is not available
+RENEW_SECONDS = claiming.LEASE / 3000
+CHORE_SECONDS = 60.0  # of the clock, between looks for late mail and leftovers
+TICK_SECONDS = 1.0
+IDLE_LINE_SECONDS = 2.0
+REPEATED_MS = 60_000  # when a delivery that is still under way comes back to us, it waits for so long
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Delivery in one event loop. `clock` gives seconds since 1970 UTC, `random` 0 <= x < 1."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        bridge: Bridge,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        resolver: Lookups | None = None,
+        *,
+        timeouts: Timeouts | None = None,
+        idle_seconds: float = IDLE_LINE_SECONDS,
+    ) -> None:
+        self._configuration, self._bridge, self._clock, self._random = configuration, bridge, clock, random
+        self._resolver, self._timeouts, self._idle_seconds = resolver, timeouts or Timeouts(), idle_seconds
+        self._claimant = 0
+        self._alive_until = 0.0  # seconds of the clock; beyond it our claims may be others'
+        self._tasks: list[asyncio.Task[None]] = []
+        self._hearings: list[wake.Hearing] = []
+        self._stopping = False
+        self._next_chores = float("-inf")
+        self._reports_due = True
+
+    # -- beginning and end ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Register as a claimant and begin to deliver. Waits until the database is available."""
+        self._build()
+        while True:
+            try:
+                await self._register()
+                break
+            except Unavailable as error:
+                log.warning("delivery waits for the database: %s", error)
+                await asyncio.sleep(TROUBLED_SECONDS)
+        self._hearings = [
+            wake.hear(self._configuration, wake.QUEUE, self.kick),
+            wake.hear(self._configuration, wake.DIRECTORY, self.forget),
+        ]
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._work()), loop.create_task(self._look_after())]
+
+    def _build(self) -> None:
+        settings, clock = self._configuration.delivery, self._clock
+        self._kicked = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.claims = Claims()
+        self._endings = Endings(clock, self._random, settings.give_up_after)
+        self._recorder = Recorder(self._bridge, self._endings.now, self._recorded)
+        self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add)
+        self._router = Router(self._bridge, clock)
+        self._packer = Packer(self._bridge, Contents(self._bridge), clock)
+        self.remote = Remote(self._world(), self._finder(), settings.smarthost)
+        trial = self._configuration.trial
+        self._outbox = Outbox(self._packer, self._recorder, self._endings) if trial else None
+        self._dispatch = Dispatch(
+            self._router, self.remote, self._outbox, self._home, self._recorder, self._endings,
+            self._configuration.host, settings.recipients_per_transaction,
+        )  # fmt: skip
+
+    def _world(self) -> World:
+        settings = self._configuration.delivery
+        context = opportunistic_context() if settings.tls else None
+        dialler = Dialler(self._configuration.host, context, PlainHosts(self._clock), self._timeouts)
+        return World(
+            dialler=dialler,
+            packer=self._packer,
+            recorder=self._recorder,
+            endings=self._endings,
+            turns=Turns(settings.concurrency),
+            tasks=set(),
+            clock=self._clock,
+            most_lines=max(1, settings.connections_per_destination),
+            most_messages=max(1, settings.messages_per_connection),
+            idle_seconds=self._idle_seconds,
+        )
+
+    def _finder(self) -> Finder:
+        settings, dns = self._configuration.delivery, self._configuration.dns
+        if self._resolver is None:
+            self._resolver = Resolver([endpoint(text) for text in dns.nameservers], dns.timeout, self._clock)
+        listeners = [endpoint(text) for text in self._configuration.reception.transfer]
+        return Finder(
+            self._resolver,
+            self._random,
+            settings.port,
+            own_names=frozenset({self._configuration.host.lower()}),
+            own_addresses=frozenset(address for address, port in listeners if port == settings.port),
+            ignored=tuple(settings.ignore_targets),
+        )
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Begin nothing new, finish what is under way within `grace` seconds, give back the rest."""
+        self._stopping = True
+        for hearing in self._hearings:
+            hearing.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._claimant:
+            return
+        await self._dispatch.settled()
+        self._home.drop()
+        if self._outbox is not None:
+            await self._outbox.stop()
+        await self.remote.stop(grace)
+        try:
+            async with asyncio.timeout(max(grace, 1.0)):
+                await self._home.drained()
+                await self._recorder.drained()
+                await self._bridge.write(claiming.retire, self._claimant)
+                await self._bridge.read(maillog.flush)
+        except (TimeoutError, Unavailable) as error:
+            log.warning("stopped before everything was recorded; the lease will end by itself: %s", error)
+
+    # -- waking ---------------------------------------------------------------------------------------------------
+
+    def kick(self) -> None:
+        """Look for due mail now."""
+        self._kicked.set()
+
+    def forget(self) -> None:
+        """The directory changed: domains, lists or addresses."""
+        self._router.forget()
+        self._packer.forget()
+
+    def _recorded(self, outcomes: Sequence[Outcome]) -> None:
+        """Outcomes are durable."""
+        wanted = self.claims.done(outcomes)
+        for outcome in outcomes:
+            if outcome.result == FAILED:
+                self._reports_due = True
+                wanted = True
+            elif outcome.result == DEFERRED:
+                wanted = True  # the timer may have to be set anew
+        if wanted:
+            self.kick()
+
+    # -- working --------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while True:
+            self._kicked.clear()
+            delay = await self._round_safely()
+            if delay <= 0:
+                await asyncio.sleep(0)
+                continue
+            try:
+                async with asyncio.timeout(delay):
+                    await self._kicked.wait()
+                await asyncio.sleep(GATHER_SECONDS)
+            except TimeoutError:
+                pass
+
+    async def _round_safely(self) -> float:
+        try:
+            async with self._turn:
+                return await self._round()
+        except ClaimantGone:
+            await self._lapse()
+        except Unavailable as error:
+            log.warning("the database is not available: %s", error)
+            return TROUBLED_SECONDS
+        except Exception:
+            log.exception("looking for due mail failed")
+            return TROUBLED_SECONDS
+        return 0.0
+
+    async def _round(self) -> float:
+        """Claim what is due and send it on its way; gives the seconds until there is something to do again."""
+        await self._renew_when_needed()
+        if self._reports_due:
+            self._reports_due = False
+            await self._bridge.read(returning.write_reports, self._endings.now(), self._configuration.host)
+        room = self.claims.room
+        if not room:
+            self.claims.no_room()
+            return LOOK_SECONDS
+        full = self.claims.full()
+        now = self._endings.now()
+        batch = await self._bridge.write(claiming.claim, self._claimant, now, room, MOST_PER_DESTINATION, full)
+        fresh, again = self.claims.take(batch, room)
+        for claimed in again:
+            reason = "an attempt from before the database was away is still under way"
+            later = Outcome(claimed, DEFERRED, "here", reason, "4.4.7", next_attempt=now + REPEATED_MS)
+            self._recorder.add(later)
+        if fresh:
+            self._dispatch.deliver(fresh)
+            if len(fresh) >= room:
+                return 0.0
+        due = await self._bridge.read(claiming.next_due, self._endings.now(), self.claims.full())
+        if due is None:
+            return LOOK_SECONDS
+        seconds = due / 1000 - self._clock()
+        # What is due already and was not claimed is being claimed by another process, or came this very moment.
+        return min(LOOK_SECONDS, seconds) if seconds > 0 else 2 * GATHER_SECONDS
+
+    # -- being a claimant -----------------------------------------------------------------------------------------
+
+    async def _register(self) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        began = self._clock()
+        self._claimant = await self._bridge.write(claiming.register, name, int(began * 1000))
+        self._alive_until = began + claiming.LEASE / 1000
+
+    async def _renew_when_needed(self) -> None:
+        """Raises ClaimantGone when our claims may be others' by now."""
+        now = self._clock()
+        if now < self._alive_until - RENEW_SECONDS:
+            return
+        await self._bridge.write(claiming.renew, self._claimant, int(now * 1000))
+        self._alive_until = now + claiming.LEASE / 1000
+
+    async def _lapse(self) -> None:
+        """Others have taken our claims: send nothing more of them, and begin anew."""
+        log.warning("the lease of our claims ended; what was not yet sent is left to others")
+        await self._dispatch.settled()
+        dropped = {claimed.id for claimed in [*self.remote.drop(), *self._home.drop()]}
+        self.claims.forget(dropped)
+        try:
+            await self._register()
+        except Unavailable:
+            await asyncio.sleep(TROUBLED_SECONDS)
+
+    # -- looking after the queue ----------------------------------------------------------------------------------
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self._renew_when_needed()
+                await self._bridge.read(maillog.flush)
+                if self._clock() >= self._next_chores:
+                    await self._chores()
+            except ClaimantGone:
+                self.kick()  # the next round finds out
+            except Unavailable:
+                continue
+            except Exception:
+                log.exception("looking after the queue failed")
+
+    async def _chores(self) -> None:
+        """Reports, warnings, leftovers, and what is no longer used here."""
+        self._next_chores = self._clock() + CHORE_SECONDS
+        now, hostname = self._endings.now(), self._configuration.host
+        await self._bridge.read(returning.write_reports, now, hostname)
+        await self._bridge.read(returning.warn_delayed, now, hostname, self._configuration.delivery.warn_after)
+        await self._bridge.read(sweep.sweep, now, self._configuration.maillog.retention_days)
+        self.remote.tidy()
+
+    async def settle(self) -> None:
+        """For tests and tools: deliver until nothing is due at the clock's present time and nothing is under way."""
+        if not self._claimant:
+            await self.start()
+        self.forget()
+        idle_rounds = 0
+        while idle_rounds < 3:
+            await self._round_safely()
+            busy = len(self.claims) > 0
+            await self.claims.quiet.wait()
+            await self._home.drained()
+            await self._recorder.drained()
+            if busy or self._reports_due:
+                continue
+            async with self._turn:
+                await self._chores()
+                due = await self._bridge.read(claiming.next_due, self._endings.now())
+            if (due is None or due > self._endings.now()) and not len(self.claims):
+                return
+            idle_rounds += 1
