@@ -34,7 +34,10 @@ def ensure(text: str, display_name: str = "") -> int:
 
 
 def ensure_many(addresses: Sequence[tuple[MailAddress, str]]) -> None:
-    """Make the rows that are missing; names fill empty ones. Call it inside a transaction."""
+    """Make the rows that are missing; names fill empty ones. Call it inside a transaction.
+
+    In the order of keys, so that two processes that add the same people wait for each other and never in a circle.
+    """
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO directory_address (key, original, domain, display_name) VALUES (%s, %s, %s, %s) "
@@ -42,7 +45,7 @@ def ensure_many(addresses: Sequence[tuple[MailAddress, str]]) -> None:
             "WHERE directory_address.display_name = '' AND excluded.display_name <> ''",
             [
                 (address.key, str(address), address.domain_key, " ".join(name.split())[:255])
-                for address, name in addresses
+                for address, name in sorted(addresses, key=lambda one: one[0].key)
             ],
         )
 

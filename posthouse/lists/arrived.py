@@ -44,10 +44,14 @@ class Arrived:
         """The content exactly as it came, whole in memory."""
         return bytes(self.body.all())
 
+    def beginning(self, most: int) -> bytes:
+        """The prefix and the first `most` octets of the content, as one message."""
+        return joined(self.prefix, bytes(self.body.head(most)))
+
     @cached_property
     def fields(self) -> Fields:
         """The header: the prefix's fields, then the content's; at most 1 MB of it is read."""
-        return Fields(joined(self.prefix, bytes(self.body.head(MAX_HEADER))))
+        return Fields(self.beginning(MAX_HEADER))
 
     @property
     def size(self) -> int:

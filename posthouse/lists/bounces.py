@@ -7,10 +7,10 @@ from datetime import timedelta
 from django.db.models import F
 
 from posthouse import maillog
-from posthouse.address import AddressError, key_of, verp_decode_for
+from posthouse.address import AddressError, key_of, verp_decode
 from posthouse.directory.moments import moment
-from posthouse.lists.addresses import BOUNCES
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
+from posthouse.lists.manners import auto_submitted
 from posthouse.lists.models import MEMBER, Bounce, MailingList, Membership
 from posthouse.message.report import DsnRecipient, read_dsn
 
@@ -27,8 +27,9 @@ def take(mailing_list: MailingList, arrived: Arrived, detail: str, now: int) -> 
 
     Whatever it is, it is not answered and not passed on: errors about errors end here.
     """
-    named = verp_decode_for(BOUNCES, f"{BOUNCES}+{detail}") if detail else None
-    facts = read_dsn(arrived.prefix + bytes(arrived.body.head(MOST_READ)))
+    decoded = verp_decode(f"{mailing_list.list_name}+{detail}")
+    named = decoded[1] if decoded else None
+    facts = read_dsn(arrived.beginning(MOST_READ))
     if facts is None:
         return _unrecognised(mailing_list, arrived, named or "", now)
     failed = [one for one in facts.recipients if _is_failure(one)]
@@ -48,8 +49,7 @@ def _is_failure(one: DsnRecipient) -> bool:
 
 
 def _unrecognised(mailing_list: MailingList, arrived: Arrived, named: str, now: int) -> Taken:
-    submitted = (arrived.fields.first("auto-submitted") or "no").partition(";")[0].strip().lower()
-    if submitted in _VACATION or arrived.return_path:
+    if auto_submitted(arrived.fields) in _VACATION or arrived.return_path:
         return _ignored(mailing_list, arrived, named, "it is an answer, not a report of a failure", now)
     return _ignored(mailing_list, arrived, named, "it is no delivery report that can be read", now)
 

@@ -75,7 +75,7 @@ def _in_subject(arrived: Arrived) -> list[tuple[str, str]]:
 
 def _in_text(arrived: Arrived) -> list[tuple[str, str]]:
     """Commands in the first lines of the text; quoted ones count, since replies quote what they confirm."""
-    text = read(arrived.prefix + bytes(arrived.body.head(MOST_READ))).text
+    text = read(arrived.beginning(MOST_READ)).text
     lines = [line for line in (_QUOTE.sub("", line, count=1).strip() for line in text.splitlines()) if line]
     found: list[tuple[str, str]] = []
     for line in lines[:MOST_LINES]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from posthouse.lists.manners import is_automatic
+from posthouse.lists.manners import auto_submitted, is_automatic
 from posthouse.lists.moderation.case import MEMBER, NONMEMBER, Case
+from posthouse.message.envelope import NULL_RETURN_PATH
 
 ACCEPT, HOLD, REJECT, DISCARD = "accept", "hold", "reject", "discard"
 DEFER = "defer"  # of a membership: let the other rules decide
@@ -45,8 +46,7 @@ def loop(case: Case) -> Verdict | None:
 def automatic(case: Case) -> Verdict | None:
     """Bounces, vacation notes and other answers of machines are no postings."""
     fields = case.arrived.fields
-    submitted = (fields.first("auto-submitted") or "no").partition(";")[0].strip().lower()
-    if case.arrived.return_path == "" or submitted in _REPLIES:
+    if case.arrived.return_path == NULL_RETURN_PATH or auto_submitted(fields) in _REPLIES:
         why = is_automatic(fields, case.arrived.return_path)
         return Verdict(DISCARD, "automatic", f"It is an automatic answer, not a posting: {why}.")
     return None
