@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection
@@ -22,12 +23,12 @@ from posthouse.archive import search
 from posthouse.archive.archives import SLOTS, lock, open_archive, remove_archive, rename_archive, update_archive
 from posthouse.archive.counting import NUMBER_BITS, count, month_of
 from posthouse.archive.deleting import delete_posting, delete_thread
+from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.folding import topic
 from posthouse.archive.rows import select_in
-from posthouse.archive.threads import Board, Thread, chain_of
+from posthouse.archive.threads import Board, Thread, chain_of, hash_of
 from posthouse.content import keeping
 from posthouse.database import transaction
-from posthouse.message.identity import message_id_hash
 from posthouse.message.parsing import Reading
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "delete_thread",
     "file",
     "file_many",
+    "judge",
     "key_of",
     "open_archive",
     "permalink",
@@ -96,7 +98,7 @@ def permalink(base_url: str, address: str, key: str) -> str:
 
 def key_of(reading: Reading, digest: bytes) -> str:
     """The key under which a message is filed, as long as no other bytes came under its Message-ID before."""
-    return message_id_hash(_message_id(reading, digest))
+    return hash_of(_message_id(reading, digest))
 
 
 def file(archive_address: str, content_id: int, reading: Reading, filed_at: int) -> Filed:
@@ -135,6 +137,37 @@ def file_many(archive_address: str, items: Sequence[Item]) -> list[Filed]:
         return _with_threads(cursor, archive, filed)
 
 
+def judge(archive_address: str, items: Sequence[tuple[Reading, bytes]], seen: dict[str, int]) -> list[Filed]:
+    """What filing these (reading, SHA-256 of the bytes) would do; nothing is kept. Raises NoSuchArchive.
+
+    `seen` remembers the batches judged before, so that a whole file can be.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM archive_archive WHERE address = %s", [archive_address])
+        archive = cursor.fetchone()
+        if archive is None:
+            raise NoSuchArchive(archive_address)
+        digests = {digest for _, digest in items}
+        contents = {
+            bytes(digest): number
+            for digest, number in select_in(
+                cursor, "SELECT digest, id FROM content_content WHERE digest IN", [], digests
+            )
+        }
+        stand_ins = [
+            Item(contents.get(digest, -int.from_bytes(digest[:7], "big")), digest, reading, 0)
+            for reading, digest in items
+        ]
+        results = []
+        for found in _sorted_out(cursor, archive[0], stand_ins, seen):
+            if isinstance(found, Filed):
+                results.append(found)
+            else:
+                results.append(Filed(found.key, "", 0, True, found.variant))
+                seen[found.key] = found.item.content_id
+        return results
+
+
 def _message_id(reading: Reading, digest: bytes) -> str:
     return (reading.message_id or "")[:_MAX_ID] or made_up_id(digest)
 
@@ -144,41 +177,51 @@ def made_up_id(digest: bytes) -> str:
     return f"{digest.hex()[:40]}@posthouse.invalid"
 
 
-def _sorted_out(cursor: Any, archive: int, items: Sequence[Item]) -> list[_Row | Filed]:
-    """For each item: a row to write, or where it is kept already."""
+def _sorted_out(
+    cursor: Any, archive: int, items: Sequence[Item], seen: Mapping[str, int] = MappingProxyType({})
+) -> list[_Row | Filed]:
+    """For each item: a row to write, or where it is kept already; `seen` are the contents of more keys."""
     ids = [_message_id(item.reading, item.digest) for item in items]
-    first = [message_id_hash(message_id) for message_id in ids]
-    second = [message_id_hash(made_up_id(item.digest)) for item in items]
-    kept = _kept(cursor, archive, {*first, *second})
-    removed = _removed(cursor, archive, {*first, *second})
+    keys = [hash_of(message_id) for message_id in ids]
+    kept = _kept(cursor, archive, set(keys))
+    kept.update((key, (seen[key], 0)) for key in set(keys) if key in seen)
+    # Only where other bytes came under the same Message-ID does the key made of the bytes matter
+    others: dict[int, str] = {}
+    coming: dict[str, int] = {}
+    for place, (item, key) in enumerate(zip(items, keys, strict=True)):
+        before = kept[key][0] if key in kept else coming.setdefault(key, item.content_id)
+        if before != item.content_id:
+            others[place] = hash_of(made_up_id(item.digest))
+    if others:
+        kept.update(_kept(cursor, archive, set(others.values())))
+        kept.update((key, (seen[key], 0)) for key in others.values() if key in seen)
+    removed = _removed(cursor, archive, {*keys, *others.values()})
     results: list[_Row | Filed] = []
-    for item, message_id, key, other in zip(items, ids, first, second, strict=True):
+    for place, (item, message_id, key) in enumerate(zip(items, ids, keys, strict=True)):
         row: _Row | Filed
+        other = others.get(place, "")
         if key in removed or other in removed:
             row = Filed(key, "", 0, new=False, deleted=True)
         elif key not in kept:
             row = _Row(item, key, message_id, _sent_at(item), variant=False)
-            kept[key] = (item.content_id, 0, False)
+            kept[key] = (item.content_id, 0)
         elif kept[key][0] == item.content_id:
             row = Filed(key, "", kept[key][1], new=False)
         elif other in kept:
             row = Filed(other, "", kept[other][1], new=False, variant=True)
         else:
             row = _Row(item, other, message_id, _sent_at(item), variant=True, beside=key)
-            kept[other] = (item.content_id, 0, True)
+            kept[other] = (item.content_id, 0)
         results.append(row)
     return results
 
 
-def _kept(cursor: Any, archive: int, keys: set[str]) -> dict[str, tuple[int, int, bool]]:
-    """The kept ones of these keys: (content, posting, variant)."""
+def _kept(cursor: Any, archive: int, keys: set[str]) -> dict[str, tuple[int, int]]:
+    """The kept ones of these keys: (content, posting)."""
     rows = select_in(
-        cursor,
-        "SELECT key, content_id, id, variant FROM archive_posting WHERE archive_id = %s AND key IN",
-        [archive],
-        keys,
+        cursor, "SELECT key, content_id, id FROM archive_posting WHERE archive_id = %s AND key IN", [archive], keys
     )
-    return {key: (content, posting, bool(variant)) for key, content, posting, variant in rows}
+    return {key: (content, posting) for key, content, posting in rows}
 
 
 def _removed(cursor: Any, archive: int, keys: set[str]) -> set[str]:

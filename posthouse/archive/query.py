@@ -21,7 +21,7 @@ from posthouse.archive.folding import words
 MAX_LENGTH = 1_000  # characters read of a query
 MAX_TERMS = 32
 MAX_WORDS = 64  # in all terms together
-MIN_PREFIX = 2  # letters before the star
+MIN_PREFIX = 3  # letters before the star; other scripts say more with one
 
 ANYWHERE, AUTHOR, RECIPIENTS, SUBJECT = "", "author", "recipients", "subject"
 _FIELDS = {"from": AUTHOR, "to": RECIPIENTS, "cc": RECIPIENTS, "subject": SUBJECT}
@@ -158,7 +158,7 @@ class _Parser:
         if not found:
             self._complain(f"Nothing can be searched for in {value[:40]!r}: it holds no letters or digits.")
             return
-        if prefix and len(found[-1]) < MIN_PREFIX:
+        if prefix and len(found[-1]) < MIN_PREFIX and found[-1].isascii():
             self._complain(
                 f"At least {MIN_PREFIX} letters must stand before a *; {found[-1]} was searched for as a word."
             )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from django.db import connection
@@ -83,8 +83,11 @@ class Engine(Protocol):
     def add(self, cursor: Any, texts: Sequence[Text]) -> None:
         """Write texts with their index; ids ascend."""
 
-    def find(self, cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) -> list[int]:
-        """Ids of postings, newest first, or the best first among the newest `ranked` ones."""
+    def newest(self, cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
+        """Ids of postings, newest first."""
+
+    def best(self, cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
+        """Ids of postings, the best match first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +136,18 @@ def search(text: str, archives: Sequence[str] | None, sort: str = "date", page: 
         wanted = None if query.empty else _wanted(cursor, query, archives)
         if wanted is None:
             return Results((), 0, False, 1, size, query.complaints, query)
-        found = engine().find(cursor, wanted, None, MOST_COUNTED + 1, 0)
+        by_rank = sort == "rank"
+        found = engine().newest(cursor, wanted, max(RANKED, MOST_COUNTED + 1) if by_rank else MOST_COUNTED + 1, 0)
         total, more = min(len(found), MOST_COUNTED), len(found) > MOST_COUNTED
         start = (page - 1) * size
-        if sort == "rank":
-            ids = engine().find(cursor, wanted, RANKED, size, start) if start < RANKED else []
+        if by_rank:
+            if len(found) >= RANKED:
+                wanted = replace(wanted, low=found[RANKED - 1])
+            ids = engine().best(cursor, wanted, size, start) if start < len(found) else []
         elif start + size <= len(found) or not more:
             ids = found[start : start + size]
         else:
-            ids = engine().find(cursor, wanted, None, size, start)
+            ids = engine().newest(cursor, wanted, size, start)
             total = max(total, start + len(ids))
         return Results(_hits(cursor, ids, query), total, more, page, size, query.complaints, query)
 

@@ -41,8 +41,18 @@ def add(cursor: Any, texts: Sequence[Text]) -> None:
     )  # fmt: skip
 
 
-def find(cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) -> list[int]:
+def newest(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
     """See `search.Engine`."""
+    return _found(cursor, wanted, "", [], most, skip)
+
+
+def best(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
+    """See `search.Engine`."""
+    order = f"ts_rank('{{0.1, 0.2, 0.5, 1.0}}', x.search, {_QUERY}, 1) DESC, "
+    return _found(cursor, wanted, order, ["", _wanted_words(wanted)], most, skip)
+
+
+def _found(cursor: Any, wanted: Wanted, order: str, ordered: list[Any], most: int, skip: int) -> list[int]:
     scope, sought = _scope(wanted), _sought(wanted)
     source, where = "archive_text x", "1 = 1"
     parameters: list[Any] = []
@@ -57,16 +67,10 @@ def find(cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) 
         source += " JOIN archive_posting p ON p.id = x.posting_id"
         where += f" AND p.archive_id IN ({marks(wanted.archives)})"
         parameters += wanted.archives
-    newest = f"FROM {source} WHERE {where} ORDER BY x.posting_id DESC"
-    if ranked is None:
-        cursor.execute(f"SELECT x.posting_id {newest} LIMIT %s OFFSET %s", [*parameters, most, skip])
-    else:
-        cursor.execute(
-            f"SELECT n.posting_id FROM (SELECT x.posting_id, x.search {newest} LIMIT %s) n "
-            f"ORDER BY ts_rank('{{0.1, 0.2, 0.5, 1.0}}', n.search, {_QUERY}, 1) DESC, n.posting_id DESC "
-            "LIMIT %s OFFSET %s",
-            [*parameters, ranked, "", _wanted_words(wanted), most, skip],
-        )
+    cursor.execute(
+        f"SELECT x.posting_id FROM {source} WHERE {where} ORDER BY {order}x.posting_id DESC LIMIT %s OFFSET %s",
+        [*parameters, *ordered, most, skip],
+    )
     return [row[0] for row in cursor.fetchall()]
 
 

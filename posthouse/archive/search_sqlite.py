@@ -24,8 +24,17 @@ def add(cursor: Any, texts: Sequence[Text]) -> None:
     )
 
 
-def find(cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) -> list[int]:
+def newest(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
     """See `search.Engine`."""
+    return _found(cursor, wanted, "rowid DESC", most, skip)
+
+
+def best(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
+    """See `search.Engine`."""
+    return _found(cursor, wanted, "rank", most, skip)
+
+
+def _found(cursor: Any, wanted: Wanted, order: str, most: int, skip: int) -> list[int]:
     match = _match(wanted)
     if match is None:
         return _unindexed(cursor, wanted, most, skip)
@@ -38,22 +47,9 @@ def find(cursor: Any, wanted: Wanted, ranked: int | None, most: int, skip: int) 
     if wanted.archives is not None:
         where += f" AND rowid IN (SELECT id FROM archive_posting WHERE archive_id IN ({marks(wanted.archives)}))"
         parameters += wanted.archives
-    if ranked is None:
-        cursor.execute(
-            f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rowid DESC LIMIT %s OFFSET %s",
-            [*parameters, most, skip],
-        )
-        return [row[0] for row in cursor.fetchall()]
     cursor.execute(
-        f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rowid DESC LIMIT 1 OFFSET %s",
-        [*parameters, ranked - 1],
-    )
-    oldest = cursor.fetchone()
-    if oldest is not None:  # only the newest are weighed
-        where += " AND rowid >= %s"
-        parameters.append(oldest[0])
-    cursor.execute(
-        f"SELECT rowid FROM archive_search WHERE {where} ORDER BY rank LIMIT %s OFFSET %s", [*parameters, most, skip]
+        f"SELECT rowid FROM archive_search WHERE {where} ORDER BY {order} LIMIT %s OFFSET %s",
+        [*parameters, most, skip],
     )
     return [row[0] for row in cursor.fetchall()]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from posthouse.archive.folding import topic
@@ -17,6 +18,8 @@ from posthouse.message.identity import message_id_hash
 
 REACH_BY_SUBJECT = 28 * 86_400  # an answer without references joins a thread of its subject that was active so lately
 MAX_REFERENCES = 50
+
+hash_of = lru_cache(16_384)(message_id_hash)  # answers name the same ids again and again
 
 
 @dataclass(slots=True, eq=False)
@@ -236,7 +239,7 @@ def chain_of(own_key: str, references: Sequence[str], in_reply_to: str | None) -
         ids.append(in_reply_to)
     chain: dict[str, str] = {}
     for message_id in ids[-MAX_REFERENCES:]:
-        key = message_id_hash(message_id)
+        key = hash_of(message_id)
         if key != own_key:
             chain.setdefault(key, message_id)
     return list(chain.items())
