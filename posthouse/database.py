@@ -29,6 +29,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_WORTH_A_COPY = 8  # rows
 _generation = 0  # grows when the process is pointed at another database
 
 
@@ -208,6 +209,21 @@ def run_many(sql: str, rows: Iterable[Sequence[Any]]) -> None:
         driver.executemany(_question_marks(sql) if connection.vendor == "sqlite" else sql, rows)
 
 
+def insert_many(table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows; `columns` is a comma list. On PostgreSQL many rows travel as one COPY."""
+    if connection.vendor == "sqlite" or len(rows) < _WORTH_A_COPY:
+        marks = ", ".join(["%s"] * (columns.count(",") + 1))
+        run_many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+        return
+    with (
+        connection.wrap_database_errors,
+        _driver() as cursor,
+        cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+
+
 def among(column: str, values: Iterable[int]) -> tuple[str, Any]:
     """A condition that `column` is one of many numbers, and its one parameter: the statement stays the same text."""
     if connection.vendor == "sqlite":
@@ -305,13 +321,25 @@ def _in_transaction(act: Callable[..., T], *arguments: Any) -> T:
 class GroupCommit(Generic[Item, Result]):
     """Lets items that arrive together share one transaction, and so one fsync.
 
-    No timer: while one transaction runs, the items that come meanwhile gather for the next. `act` gets a list of
-    items and returns as many results. When a batch fails for a fault of one item, the items are tried one by one;
-    when the database is unavailable, every item of the batch gets Unavailable.
+    While one transaction runs, the items that come meanwhile gather for the next. Whoever knows how many items are
+    on their way says so by `expected` (those that wait already included): then a transaction that would begin without
+    some of them waits for them, at most PATIENCE seconds. `act` gets a list of items and returns as many results.
+    When a batch fails for a fault of one item, the items are tried one by one; when the database is unavailable,
+    every item of the batch gets Unavailable.
     """
 
-    def __init__(self, bridge: Bridge, act: Callable[[Sequence[Item]], Sequence[Result]], most: int = 500) -> None:
-        self._bridge, self._act, self._most = bridge, act, most
+    PATIENCE = 0.002  # about what a commit costs: waiting longer would cost more than it saves
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        act: Callable[[Sequence[Item]], Sequence[Result]],
+        most: int = 500,
+        expected: Callable[[], int] | None = None,
+    ) -> None:
+        self._bridge, self._act, self._most, self._expected = bridge, act, most, expected
+        self._enough: asyncio.Event | None = None
+        self._in_vain = 0  # waits, one after another, that brought nothing: somebody is on the way but slow
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -321,6 +349,8 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
+        elif self._enough is not None and self._complete():
+            self._enough.set()
         return future
 
     async def drained(self) -> None:
@@ -331,10 +361,28 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                if not self._complete():
+                    await self._gather()
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._commit(batch)
         finally:
             self._running = None
+
+    def _complete(self) -> bool:
+        return self._expected is None or len(self._waiting) >= min(self._expected(), self._most)
+
+    async def _gather(self) -> None:
+        self._in_vain += 1
+        if self._in_vain > 3 and self._in_vain % 32:
+            return
+        before = len(self._waiting)
+        self._enough = asyncio.Event()
+        patience = asyncio.get_running_loop().call_later(self.PATIENCE, self._enough.set)
+        await self._enough.wait()
+        patience.cancel()
+        self._enough = None
+        if len(self._waiting) > before:
+            self._in_vain = 0
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

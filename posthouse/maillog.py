@@ -197,16 +197,14 @@ def insert(events: list[Event]) -> None:
     """Insert events in the current transaction."""
     if not events:
         return
-    from posthouse.database import run_many
+    from posthouse.database import insert_many
 
     rows = [
         (event.at, event.kind, event.item, event.address, address_key(event.address) if event.address else 0,
          event.detail.get("because", 0), _encode(event.detail) if event.detail else "{}")
         for event in events
     ]  # fmt: skip
-    run_many("INSERT INTO queue_event (at, kind, item, address, address_key, because, detail) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-             rows)  # fmt: skip
+    insert_many("queue_event", "at, kind, item, address, address_key, because, detail", rows)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode

@@ -147,21 +147,23 @@ def _suspended(now: int) -> dict[int, int]:
 
 def _choose(now: int, most: int, per_destination: int, barred: set[int], counts: Counter[int], skip: str) -> list[int]:
     """The ids of due deliveries: the earliest first, and when more is due than we look at, fair over destinations."""
-    limit = most * _LOOK_AHEAD + 50
-    due = database.fetch(
-        "SELECT id, destination_id FROM queue_delivery WHERE claimant IS NULL AND NOT given_up "
-        "AND next_attempt <= %s ORDER BY next_attempt, destination_id LIMIT %s" + skip,
-        (now, limit),
-    )
-    chosen: list[int] = []
-    for delivery, destination in due:
-        if destination not in barred and counts[destination] < per_destination:
-            counts[destination] += 1
-            chosen.append(delivery)
-            if len(chosen) == most:
-                return chosen
-    if len(due) == limit:
-        _choose_by_destination(now, most, per_destination, barred, counts, skip, chosen)
+    for limit in (most, most * _LOOK_AHEAD + 50):  # mostly the first look is enough
+        due = database.fetch(
+            "SELECT id, destination_id FROM queue_delivery WHERE claimant IS NULL AND NOT given_up "
+            "AND next_attempt <= %s ORDER BY next_attempt LIMIT %s" + skip,
+            (now, limit),
+        )
+        chosen: list[int] = []
+        here = counts.copy()
+        for delivery, destination in due:
+            if destination not in barred and here[destination] < per_destination:
+                here[destination] += 1
+                chosen.append(delivery)
+                if len(chosen) == most:
+                    return chosen
+        if len(due) < limit:
+            return chosen
+    _choose_by_destination(now, most, per_destination, barred, here, skip, chosen)
     return chosen
 
 
@@ -205,12 +207,13 @@ def _destinations_due(now: int) -> Iterable[int]:
 
 
 def _take(claimant: int, ids: list[int]) -> list[tuple[Any, ...]]:
-    condition, parameter = database.among("id", ids)
     if not database.is_sqlite():  # rows another claimant is taking at this moment are left to it
-        condition = (
-            f"id IN (SELECT id FROM queue_delivery WHERE {condition} AND claimant IS NULL AND NOT given_up "
-            "FOR UPDATE SKIP LOCKED)"
+        # (by id alone: with more conditions the planner walks a partial index instead)
+        rows = database.fetch(
+            "SELECT id, claimant, given_up FROM queue_delivery WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED", (ids,)
         )
+        ids = [row[0] for row in rows if row[1] is None and not row[2]]
+    condition, parameter = database.among("id", ids)
     return database.fetch(
         f"UPDATE queue_delivery SET claimant = %s, attempts = attempts + 1 WHERE {condition} "
         "RETURNING id, message_id, destination_id, recipient, attempts, warned, notify, original_recipient",
@@ -252,7 +255,7 @@ def next_due(now: int, full: Collection[int] = ()) -> int | None:
     until their suspension ends; None when nothing waits."""
     rows = database.fetch(
         "SELECT next_attempt, destination_id FROM queue_delivery WHERE claimant IS NULL AND NOT given_up "
-        "ORDER BY next_attempt, destination_id LIMIT 50"
+        "ORDER BY next_attempt LIMIT 50"
     )
     suspended = _suspended(now)
     barred = set(full)

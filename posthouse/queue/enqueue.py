@@ -19,13 +19,9 @@ from posthouse.queue.errors import NoRecipients
 
 _FROM_OUTSIDE = frozenset(("transfer", "submission", "submissions", "lmtp"))
 
-_MESSAGE = (
-    "INSERT INTO queue_message (id, content_id, prefix, return_path, received_at, origin, list_id, body8, smtputf8, "
-    "envelope_id, ret) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
+_MESSAGE = "id, content_id, prefix, return_path, received_at, origin, list_id, body8, smtputf8, envelope_id, ret"
 _DELIVERY = (
-    "INSERT INTO queue_delivery (message_id, destination_id, recipient, next_attempt, attempts, given_up, warned, "
-    "notify, original_recipient) VALUES (%s, %s, %s, %s, 0, %s, %s, %s, %s)"
+    "message_id, destination_id, recipient, next_attempt, attempts, given_up, warned, notify, original_recipient"
 )
 
 
@@ -77,12 +73,12 @@ def enqueue_many(batch: Sequence[Arrival]) -> list[int]:
             due = arrival.wait_until or arrival.received_at
             for one, name in zip(envelope.recipients, names, strict=True):
                 deliveries.append(
-                    (item, destinations[name], one.address, due, False, False, one.notify or None,
+                    (item, destinations[name], one.address, due, 0, False, False, one.notify or None,
                      one.original_recipient or None)
                 )  # fmt: skip
             _tell(arrival)
-        database.run_many(_MESSAGE, messages)
-        database.run_many(_DELIVERY, deliveries)
+        database.insert_many("queue_message", _MESSAGE, messages)
+        database.insert_many("queue_delivery", _DELIVERY, deliveries)
         database.announce(wake.QUEUE)
     return [arrival.item for arrival in batch]
 
@@ -150,10 +146,8 @@ def enqueue_selected(
         if not count:
             return 0
         keeping.use(content_id)
-        database.run(
-            _MESSAGE,
-            (item, content_id, prefix, return_path, received_at, origin, list_id, body8, smtputf8, "", ""),
-        )
+        row = (item, content_id, prefix, return_path, received_at, origin, list_id, body8, smtputf8, "", "")
+        database.insert_many("queue_message", _MESSAGE, [row])
         maillog.enqueued(received_at, item, origin, return_path, count, because)
         database.announce(wake.QUEUE)
     return count

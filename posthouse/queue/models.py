@@ -71,9 +71,9 @@ class Delivery(models.Model):
         db_table = "queue_delivery"
         # fmt: off
         indexes = [
-            # what is due, by time: a claim costs what is due, however much waits
-            models.Index("next_attempt", "destination", name="delivery_when",
-                         condition=Q(claimant__isnull=True, returning=False)),
+            # what is due, by time and then in the order it came (neighbours on the disk): a claim costs what is due,
+            # however much waits
+            models.Index("next_attempt", name="delivery_when", condition=Q(claimant__isnull=True, returning=False)),
             # what is due, by destination: fair over destinations when more is due than a claim can take
             models.Index("destination", "next_attempt", name="delivery_due",
                          condition=Q(claimant__isnull=True, returning=False)),
