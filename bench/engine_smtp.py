@@ -195,8 +195,7 @@ async def _copies(port: int, size: int, count: int, offers: str) -> float:
     await client.connect("127.0.0.1", port)
     await client.hello("lists.example")
     if offers == "PIPELINING":
-        client.capabilities.pop("CHUNKING")
-        client._learn()
+        client.forgo("CHUNKING")
     body = (b"Subject: x\r\n\r\n" + (b"a" * 70 + b"\r\n") * (size // 72 + 1))[: size - 2] + b"\r\n"
     stuffed = stuff(body)
     before = time.process_time()

@@ -75,7 +75,7 @@ class Content:
         chunk = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
             self._sink.write(chunk)
-        except StorageError:
+        except (StorageError, OSError):
             self._trouble = catalogue.STORAGE_FULL
             self.drop()
             return

@@ -105,6 +105,12 @@ class Flights(Wire):
         self._fill()
         return flight.future
 
+    def forgo(self, *keywords: str) -> None:
+        """Do not use these extensions on this connection although they are offered (after ``hello``)."""
+        for keyword in keywords:
+            self.capabilities.pop(keyword.upper(), None)
+        self._learn()
+
     # -- commands by themselves -----------------------------------------------------------------------------------
 
     def _expect_reply(self, seconds: float) -> asyncio.Future[Reply]:

@@ -159,7 +159,7 @@ class Receiving(Connection):
                 self._at = found[1]
                 try:
                     sink.write(found[0])
-                except StorageError:
+                except (StorageError, OSError):
                     sink.abort()
                     self._content_refused(catalogue.STORAGE_FULL)
                 else:

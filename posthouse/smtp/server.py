@@ -29,9 +29,13 @@ class Server(Receiving):
     def shutdown(self) -> None:
         """Close at the next command boundary with 421; a running transaction finishes first."""
         self._leaving = True
-        if self._transport is None or self._closing or self._waiting:
+        if self._transport is None or self._closing:
             return
-        if self._mail is None and self._exchange is None:
+        if self._pending is not None:
+            self._pending.add_done_callback(lambda _: self.shutdown())  # behind the one that says the answer
+        elif self._waiting:
+            self._loop.call_later(0.2, self.shutdown)  # held back on purpose: look again
+        elif self._mail is None and self._exchange is None:
             self._say(catalogue.SHUTTING_DOWN)
 
     # -- lines ----------------------------------------------------------------------------------------------------

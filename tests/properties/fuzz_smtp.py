@@ -64,6 +64,9 @@ class FakeTransport(asyncio.Transport):
         self.written: list[bytes] = []
         self.closed = self.paused = False
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """There is no buffer."""
+
     def write(self, data: Any) -> None:
         assert not self.closed, "written after close"
         self.written.append(bytes(data))

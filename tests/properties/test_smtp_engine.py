@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from posthouse.smtp.client import Client
 from posthouse.smtp.data import END, DataScanner, Inspector, canonical, stuff, whole
+from posthouse.smtp.outgoing import Outcome, OutgoingRecipient, OutgoingTransaction, TransactionResult
 from posthouse.smtp.path import decode_xtext, encode_xtext
 from posthouse.smtp.server import Server
 from posthouse.smtp.session import Limits
@@ -199,3 +201,53 @@ def test_large_content_is_spooled_and_refused_content_is_dropped() -> None:
     assert reply.startswith(b"500 5.5.2") and long.aborted == 1
     wide, reply = asyncio.run(send(b"z" * 2046 + b"\r\n", 5))
     assert reply.startswith(b"250 2.6.0") and wide.aborted == 0
+
+
+REPLIES = st.lists(
+    st.sampled_from(
+        [
+            b"250 2.1.0 ok\r\n",
+            b"250-a\r\n",
+            b"354 go\r\n",
+            b"550 5.1.1 no\r\n",
+            b"503 no\r\n",
+            b"421 bye\r\n",
+            b"334 \r\n",
+            b"\r\n",
+            b"250\n",
+            b"x" * 5000,
+            b"999 x\r\n",
+        ]
+    )
+    | st.binary(max_size=6),
+    max_size=20,
+).map(b"".join)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    REPLIES, st.lists(st.integers(0, 500), max_size=6), st.sampled_from(["CHUNKING", "PIPELINING", ""]), st.booleans()
+)
+def test_whatever_a_far_server_says_every_transaction_gets_its_result(
+    said: bytes, cuts: list[int], offers: str, lmtp: bool
+) -> None:
+    async def run(chunks: list[bytes]) -> list[TransactionResult]:
+        client, transport = Client(), FakeTransport()
+        client.connection_made(transport)
+        client.lmtp = lmtp
+        client.capabilities = dict.fromkeys(("8BITMIME", offers, "PIPELINING" if offers else ""), "")
+        client.forgo()
+        recipients = (OutgoingRecipient("ben@far.example"), OutgoingRecipient("ana@far.example"))
+        futures = [client.submit(OutgoingTransaction("", recipients, b"X: y\r\n", b"\r\n")) for _ in range(3)]
+        for chunk in chunks:
+            client.data_received(chunk)
+        client.connection_lost(None)
+        assert all(future.done() for future in futures)
+        return [future.result() for future in futures]
+
+    results = asyncio.run(run([said]))
+    assert asyncio.run(run(pieces(said, cuts))) == results
+    for result in results:
+        for recipient in result.recipients:
+            taken = recipient.reply is not None and recipient.reply.code < 300 and recipient.stage == "content"
+            assert (recipient.outcome is Outcome.ACCEPTED) == taken

@@ -156,6 +156,16 @@ async def test_shutting_down_lets_a_running_transaction_finish() -> None:
     assert [line[:3] for line in transport.replies().splitlines()[-3:]] == [b"354", b"250", b"421"]
 
 
+async def test_shutting_down_waits_for_the_answer_that_is_awaited() -> None:
+    server, transport = connected(RecordingSession(slow=True))
+    await turns()
+    server.data_received(HELLO)
+    server.shutdown()
+    assert not transport.closed
+    await turns()
+    assert transport.closed and [line[:4] for line in transport.replies().splitlines()[-2:]] == [b"250 ", b"421 "]
+
+
 @pytest.mark.parametrize(
     ("limits", "said", "last"),
     [
