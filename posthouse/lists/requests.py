@@ -59,7 +59,7 @@ def _commands(arrived: Arrived, role: str, detail: str) -> list[tuple[str, str]]
     if role == CONFIRM:
         token = tokens.confirmation_in(detail) or _token_in(arrived.subject)
         return [(CONFIRM, token)] if token else _in_text(arrived) or [(CONFIRM, "")]
-    return _in_subject(arrived) or _in_text(arrived) or [("help", arrived.subject)]
+    return _in_subject(arrived) or _in_text(arrived) or [("help", "")]
 
 
 def _token_in(text: str) -> str:
@@ -97,7 +97,7 @@ def _command(line: str) -> tuple[str, str] | None:
     if not words or len(words) > 4:  # a sentence that begins with "join" or "help" is no command
         return None
     act = _WORDS.get(words[0].strip(".!,"))
-    return (act, "") if act else None
+    return (act, "asked for" if act == "help" else "") if act else None
 
 
 def _obey(mailing_list: MailingList, arrived: Arrived, act: str, token: str, now: int) -> str:
@@ -116,7 +116,8 @@ def _obey(mailing_list: MailingList, arrived: Arrived, act: str, token: str, now
         return _answer(mailing_list, arrived, "spent", {}, now)
     except (BadAddress, AddressError) as error:
         return str(error)
-    complaint = f"Your message was not understood: {token}\n\n" if token else ""
+    # What was not understood is not repeated: an answer to a forged address must not carry a stranger's words.
+    complaint = "" if token else "Your message holds no command that is known here.\n\n"
     return _answer(mailing_list, arrived, "help", {"complaint": complaint}, now)
 
 

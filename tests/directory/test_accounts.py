@@ -11,10 +11,12 @@ from posthouse.lists import creation, roster
 from tests.lists.scene import NOW, has_list
 from tests.people import ANA, EVE, GARDEN, OWEN
 
-pytestmark = pytest.mark.usefixtures("database")
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
 MINUTE = 60_000
 
 
+@both
 def test_an_account_is_found_by_its_address_in_any_spelling() -> None:
     made = accounts.create("Owen@FAR.example", "Owen", superuser=True)
     assert (made.address, made.is_superuser) == ("Owen@far.example", True)
@@ -23,18 +25,21 @@ def test_an_account_is_found_by_its_address_in_any_spelling() -> None:
     assert accounts.addresses_of(made.id) == ["Owen@far.example"]
 
 
+@sqlite
 def test_an_address_has_one_account() -> None:
     accounts.create(OWEN)
     with pytest.raises(AccountExists):
         accounts.create(OWEN.upper())
 
 
+@sqlite
 def test_what_is_no_address_gets_no_account() -> None:
     with pytest.raises(BadAddress, match="@"):
         accounts.create("owen")
     assert Account.objects.count() == 0
 
 
+@both
 def test_a_sign_in_link_works_once() -> None:
     made = accounts.create(OWEN)
     token = accounts.sign_in_link(OWEN, NOW)
@@ -43,6 +48,7 @@ def test_a_sign_in_link_works_once() -> None:
         accounts.redeem(token, NOW + MINUTE)
 
 
+@sqlite
 def test_a_sign_in_link_expires() -> None:
     accounts.create(OWEN)
     token = accounts.sign_in_link(OWEN, NOW)
@@ -52,12 +58,14 @@ def test_a_sign_in_link_expires() -> None:
     assert accounts.redeem(late, NOW + 59 * MINUTE)
 
 
+@sqlite
 def test_only_the_digest_of_a_link_is_kept() -> None:
     accounts.create(OWEN)
     token = accounts.sign_in_link(OWEN, NOW)
     assert token.partition(".")[0] not in str(list(SignInLink.objects.values_list()))
 
 
+@sqlite
 @pytest.mark.parametrize("token", ["", ".", "x", "x.1", "x.99999999999999999999", "x.1.1", "é.1", "x.-1", "x.१"])
 def test_a_made_up_link_signs_nobody_in(token: str) -> None:
     accounts.create(OWEN)
@@ -65,6 +73,7 @@ def test_a_made_up_link_signs_nobody_in(token: str) -> None:
         accounts.redeem(token, NOW)
 
 
+@sqlite
 def test_a_link_does_not_work_for_another_address() -> None:
     accounts.create(OWEN)
     accounts.create(EVE)
@@ -73,6 +82,7 @@ def test_a_link_does_not_work_for_another_address() -> None:
         accounts.redeem(f"{secret}.{int(number) - 1}", NOW)
 
 
+@sqlite
 def test_links_of_an_account_do_not_pile_up() -> None:
     accounts.create(OWEN)
     tokens = [accounts.sign_in_link(OWEN, NOW) for _ in range(12)]
@@ -80,6 +90,7 @@ def test_links_of_an_account_do_not_pile_up() -> None:
     assert accounts.redeem(tokens[-1], NOW)
 
 
+@both
 def test_whoever_a_list_knows_may_sign_in_and_only_then_counts_as_the_owner_of_the_address() -> None:
     has_list(members=[ANA])
     token = accounts.sign_in_link(ANA, NOW)
@@ -90,12 +101,14 @@ def test_whoever_a_list_knows_may_sign_in_and_only_then_counts_as_the_owner_of_t
     assert roster.roles_of(account).reads(GARDEN)
 
 
+@sqlite
 def test_an_unknown_address_gets_no_link() -> None:
     with pytest.raises(NoSuchAccount):
         accounts.sign_in_link(EVE, NOW)
     assert Account.objects.count() == 0
 
 
+@sqlite
 def test_an_inactive_account_can_neither_use_links_nor_passwords() -> None:
     made = accounts.create(OWEN, password="correct horse")
     token = accounts.sign_in_link(OWEN, NOW)
@@ -107,6 +120,7 @@ def test_an_inactive_account_can_neither_use_links_nor_passwords() -> None:
         accounts.sign_in_link(OWEN, NOW)
 
 
+@sqlite
 def test_a_password_is_kept_as_argon2id_and_checked() -> None:
     made = accounts.create(OWEN, password="correct horse")
     assert Account.objects.get(pk=made.id).password.startswith("argon2$argon2id$")
@@ -117,11 +131,13 @@ def test_a_password_is_kept_as_argon2id_and_checked() -> None:
     assert accounts.check_password(OWEN, "x" * 100_000) is None
 
 
+@sqlite
 def test_an_account_without_a_password_has_none_that_fits() -> None:
     accounts.create(OWEN)
     assert accounts.check_password(OWEN, "") is None
 
 
+@sqlite
 def test_a_new_password_ends_the_old_one_and_every_open_link() -> None:
     accounts.create(OWEN, password="correct horse")
     token = accounts.sign_in_link(OWEN, NOW)
@@ -132,6 +148,7 @@ def test_a_new_password_ends_the_old_one_and_every_open_link() -> None:
         accounts.redeem(token, NOW)
 
 
+@sqlite
 def test_a_short_password_is_refused_with_the_rule() -> None:
     with pytest.raises(DirectoryError, match="at least 10"):
         accounts.create(OWEN, password="short")
@@ -139,6 +156,7 @@ def test_a_short_password_is_refused_with_the_rule() -> None:
         accounts.set_password(OWEN, "long enough")
 
 
+@sqlite
 def test_superusers_are_made_and_unmade() -> None:
     accounts.create(OWEN)
     assert accounts.make_superuser(OWEN).is_superuser
@@ -146,6 +164,7 @@ def test_superusers_are_made_and_unmade() -> None:
     assert accounts.superuser_addresses() == []
 
 
+@sqlite
 def test_roles_count_for_verified_addresses_only() -> None:
     has_list(members=[ANA])
     made = accounts.create(OWEN)

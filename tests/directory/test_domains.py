@@ -7,9 +7,11 @@ import pytest
 from posthouse.directory import domains
 from posthouse.directory.errors import BadDomain, DomainExists
 
-pytestmark = pytest.mark.usefixtures("database")
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
 
 
+@both
 def test_a_domain_is_ours_in_any_spelling() -> None:
     assert domains.add("Lists.Example.", "the lists").name == "lists.example"
     domains.add("bücher.example")
@@ -18,12 +20,14 @@ def test_a_domain_is_ours_in_any_spelling() -> None:
     assert [one.name for one in domains.all_domains()] == ["lists.example", "xn--bcher-kva.example"]
 
 
+@both
 def test_a_domain_is_added_once() -> None:
     domains.add("lists.example")
     with pytest.raises(DomainExists, match="already"):
         domains.add("LISTS.EXAMPLE")
 
 
+@sqlite
 @pytest.mark.parametrize("name", ["", "-", "a..b", "a b.example", "[192.0.2.1]", "x" * 300, "ana@far.example"])
 def test_what_is_no_domain_is_refused_with_the_rule(name: str) -> None:
     with pytest.raises(BadDomain, match=r"domain name|literal"):

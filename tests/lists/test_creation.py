@@ -13,9 +13,11 @@ from posthouse.lists.models import MailingList
 from tests.lists.scene import has_list, posts
 from tests.people import ANA, EVE, GARDEN, OWEN
 
-pytestmark = pytest.mark.usefixtures("database")
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
 
 
+@both
 def test_a_new_list_is_routable_at_once_and_has_its_archive() -> None:
     domains.add("lists.example")
     facts = creation.create("Garden@Lists.Example", [OWEN], display_name="The garden")
@@ -25,6 +27,7 @@ def test_a_new_list_is_routable_at_once_and_has_its_archive() -> None:
     assert Archive.objects.get().address == GARDEN
 
 
+@sqlite
 def test_styles_differ_in_their_settings() -> None:
     has_list("talk@lists.example")
     has_list("news@lists.example", style="announce")
@@ -38,6 +41,7 @@ def test_styles_differ_in_their_settings() -> None:
         has_list("more@lists.example", style="anarchy")
 
 
+@sqlite
 @pytest.mark.parametrize(
     "name", ["", "-garden", "garden-", "gar den", "garden+x", "a..b", "gärten", "x" * 51, "postmaster", "abuse", "a@b"]
 )
@@ -47,6 +51,7 @@ def test_a_name_that_cannot_be_is_refused(name: str) -> None:
         creation.create(f"{name}@lists.example", [OWEN])
 
 
+@sqlite
 def test_what_is_wrong_at_creation_leaves_nothing_behind() -> None:
     with pytest.raises(NoSuchList, match="domains add"):
         creation.create(GARDEN, [OWEN])
@@ -59,6 +64,7 @@ def test_what_is_wrong_at_creation_leaves_nothing_behind() -> None:
     assert Archive.objects.count() == 1
 
 
+@sqlite
 def test_the_same_name_in_two_domains_is_two_lists() -> None:
     has_list(members=[ANA])
     has_list("garden@other.example", members=[EVE])
@@ -66,6 +72,7 @@ def test_the_same_name_in_two_domains_is_two_lists() -> None:
     assert [one.members for one in creation.all_lists()] == [1, 1]
 
 
+@both
 def test_settings_are_changed_all_or_none() -> None:
     has_list()
     facts = creation.set_settings(GARDEN, {"max_message_size": " 50 ", "advertised": "No", "footer": "a\r\nb"})
@@ -76,6 +83,7 @@ def test_settings_are_changed_all_or_none() -> None:
     assert creation.show(GARDEN).description == ""
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("name", "text", "rule"),
     [
@@ -98,6 +106,7 @@ def test_a_setting_that_cannot_be_is_refused_with_the_rule(name: str, text: str,
         creation.set_settings(GARDEN, {name: text})
 
 
+@sqlite
 def test_every_setting_is_a_field_with_documentation_and_a_default_that_is_allowed() -> None:
     fields = {field.name for field in MailingList._meta.get_fields()}
     for setting in settings.SETTINGS:
@@ -106,6 +115,7 @@ def test_every_setting_is_a_field_with_documentation_and_a_default_that_is_allow
         assert settings.parse(setting.name, str(setting.default)) == setting.default
 
 
+@sqlite
 def test_the_archive_hears_of_what_it_shows() -> None:
     has_list()
     creation.set_settings(GARDEN, {"archive_policy": "private", "description": "Talk"})
@@ -113,6 +123,7 @@ def test_the_archive_hears_of_what_it_shows() -> None:
     assert (archive.policy, archive.description) == ("private", "Talk")
 
 
+@both
 def test_a_removed_list_is_gone_with_its_roster_and_what_it_held_and_its_archive_stays() -> None:
     has_list(members=[ANA])
     posts(ANA)
@@ -130,6 +141,7 @@ def test_a_removed_list_is_gone_with_its_roster_and_what_it_held_and_its_archive
     assert has_list_again.members == 0
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("local_part", "role", "detail"),
     [
@@ -156,6 +168,7 @@ def test_every_address_of_a_list_is_known(local_part: str, role: str, detail: st
     assert found == addresses.ListAddress(pk, GARDEN, role, detail)
 
 
+@sqlite
 @pytest.mark.parametrize(
     "local_part", ["", "+", "-", "-owner", "gardens", "garden-eat", "garden-request-owner", "g'--"]
 )
@@ -165,6 +178,7 @@ def test_other_local_parts_are_nobody(local_part: str) -> None:
     assert addresses.find("garden", "other.example") is None
 
 
+@sqlite
 def test_a_list_really_named_with_a_suffix_wins() -> None:
     has_list()
     pk = has_list("garden-request@lists.example")

@@ -16,9 +16,11 @@ from posthouse.message.identity import message_id_hash
 from tests.lists.scene import arrives, copies, has_list, letter, notices_for, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
 
-pytestmark = pytest.mark.usefixtures("database")
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
 
 
+@both
 def test_a_members_posting_goes_to_every_member_as_one_content_with_a_row_each() -> None:
     pk = has_list(members=[ANA, BEN, CLEO])
 
@@ -31,6 +33,7 @@ def test_a_members_posting_goes_to_every_member_as_one_content_with_a_row_each()
     assert b"Ripe at last." in content
 
 
+@sqlite
 def test_the_copy_says_which_list_it_comes_from_and_what_one_can_do() -> None:
     has_list(members=[ANA, BEN], description="Talk about the garden")
     posts(ANA)
@@ -50,6 +53,7 @@ def test_the_copy_says_which_list_it_comes_from_and_what_one_can_do() -> None:
     assert b"Leave: garden-leave@lists.example" in content
 
 
+@both
 def test_the_archive_keeps_exactly_the_bytes_that_came() -> None:
     has_list(members=[ANA])
     content = letter(ANA, GARDEN, "Tomatoes", "Ripe  at last. \t")
@@ -63,6 +67,7 @@ def test_the_archive_keeps_exactly_the_bytes_that_came() -> None:
     assert b"Received: by mx.lists.example" in prepared
 
 
+@both
 def test_every_use_of_content_is_accounted_for() -> None:
     has_list(members=[ANA])
     posts(ANA)
@@ -74,6 +79,7 @@ def test_every_use_of_content_is_accounted_for() -> None:
     assert all(number == 1 for number in uses.values())
 
 
+@both
 def test_a_stranger_is_held_and_owners_and_the_author_are_told() -> None:
     has_list(members=[ANA])
 
@@ -91,6 +97,7 @@ def test_a_stranger_is_held_and_owners_and_the_author_are_told() -> None:
         assert Fields(content).first("auto-submitted") in ("auto-generated", "auto-replied")
 
 
+@sqlite
 @pytest.mark.parametrize(
     "field", ["Auto-Submitted: auto-generated", "Precedence: bulk", "List-Id: <other.lists.example>"]
 )
@@ -103,6 +110,7 @@ def test_automatic_mail_is_held_without_telling_its_author(field: str) -> None:
     assert notices_for(EVE) == []
 
 
+@sqlite
 def test_a_flood_of_held_postings_tells_its_author_ten_times_a_day_at_most() -> None:
     has_list()
     for number in range(14):
@@ -111,6 +119,7 @@ def test_a_flood_of_held_postings_tells_its_author_ten_times_a_day_at_most() -> 
     assert len(notices_for(EVE)) == 10
 
 
+@sqlite
 @pytest.mark.parametrize(
     ("action", "held", "told", "sent"),
     [("accept", 0, 0, 1), ("hold", 1, 1, 0), ("reject", 0, 1, 0), ("discard", 0, 0, 0)],
@@ -125,6 +134,7 @@ def test_the_list_decides_what_happens_to_strangers(action: str, held: int, told
     assert len(copies()) == sent
 
 
+@sqlite
 def test_a_moderated_member_is_held_and_the_others_are_not() -> None:
     has_list(members=[ANA, BEN])
     roster.set_preferences(GARDEN, ANA, moderation_action="hold")
@@ -136,6 +146,7 @@ def test_a_moderated_member_is_held_and_the_others_are_not() -> None:
     assert copies() == [ANA, BEN]
 
 
+@sqlite
 def test_only_owners_and_moderators_post_to_an_announcement_list() -> None:
     has_list(members=[ANA, BEN], style="announce")
 
@@ -150,6 +161,7 @@ def test_only_owners_and_moderators_post_to_an_announcement_list() -> None:
     assert (Fields(content).first("list-post") or "").startswith("NO")
 
 
+@sqlite
 def test_a_posting_larger_than_the_list_wants_is_held() -> None:
     has_list(members=[ANA], max_message_size="1")
     posts(ANA, "x" * 700)
@@ -159,6 +171,7 @@ def test_a_posting_larger_than_the_list_wants_is_held() -> None:
     assert copies() == [ANA]
 
 
+@sqlite
 @pytest.mark.parametrize(
     "field",
     [
@@ -175,6 +188,7 @@ def test_what_has_been_through_the_list_does_not_go_round_again(field: str) -> N
     assert Posting.objects.count() == 0
 
 
+@sqlite
 def test_a_copy_that_comes_back_is_known_as_a_loop() -> None:
     has_list(members=[ANA])
     posts(ANA)
@@ -183,6 +197,7 @@ def test_a_copy_that_comes_back_is_known_as_a_loop() -> None:
     assert len(waiting()) == 1
 
 
+@sqlite
 @pytest.mark.parametrize("field", ["Auto-Submitted: auto-replied", "Auto-Submitted: auto-replied (vacation)"])
 def test_a_vacation_note_is_no_posting(field: str) -> None:
     has_list(members=[ANA])
@@ -190,6 +205,7 @@ def test_a_vacation_note_is_no_posting(field: str) -> None:
     assert (copies(), HeldPosting.objects.count(), Posting.objects.count()) == ([], 0, 0)
 
 
+@sqlite
 def test_what_has_the_null_return_path_or_no_author_is_discarded() -> None:
     has_list(members=[ANA], default_nonmember_action="accept")
     arrives(letter(ANA), GARDEN, "")
@@ -197,6 +213,7 @@ def test_what_has_the_null_return_path_or_no_author_is_discarded() -> None:
     assert copies() == []
 
 
+@both
 def test_members_who_chose_so_get_no_second_copy_and_no_copy_of_their_own() -> None:
     has_list(members=[ANA, BEN, CLEO])
     roster.set_preferences(GARDEN, ANA, receive_own_postings=False)
@@ -208,6 +225,7 @@ def test_members_who_chose_so_get_no_second_copy_and_no_copy_of_their_own() -> N
     assert copies() == [CLEO]
 
 
+@both
 def test_members_whose_delivery_is_stopped_get_nothing() -> None:
     has_list(members=[ANA, BEN])
     roster.set_preferences(GARDEN, BEN, delivery_status="by_user")
@@ -215,6 +233,7 @@ def test_members_whose_delivery_is_stopped_get_nothing() -> None:
     assert copies() == [ANA]
 
 
+@both
 def test_a_message_without_message_id_gets_the_same_one_in_its_copies_and_in_the_archive() -> None:
     has_list(members=[ANA])
     arrives(letter(ANA, GARDEN, "Tomatoes", "Ripe", "Message-ID:"), GARDEN, ANA)
@@ -226,6 +245,7 @@ def test_a_message_without_message_id_gets_the_same_one_in_its_copies_and_in_the
     assert Posting.objects.get().key == fields.first("message-id-hash")
 
 
+@sqlite
 def test_a_message_id_that_reception_added_is_the_one_it_is_filed_under() -> None:
     has_list(members=[ANA])
     content = letter(ANA, GARDEN, "Tomatoes", "Ripe", "Message-ID:")
@@ -233,6 +253,7 @@ def test_a_message_id_that_reception_added_is_the_one_it_is_filed_under() -> Non
     assert Posting.objects.get().message_id == "added@mx.lists.example"
 
 
+@sqlite
 def test_a_list_that_keeps_nothing_still_distributes() -> None:
     has_list(members=[ANA], archive_policy="never")
     posts(ANA)
@@ -243,6 +264,7 @@ def test_a_list_that_keeps_nothing_still_distributes() -> None:
     assert "list-archive" not in Fields(content)
 
 
+@sqlite
 def test_a_list_without_members_still_keeps_its_postings() -> None:
     has_list(default_nonmember_action="accept")
     taken = posts(EVE)
@@ -251,6 +273,7 @@ def test_a_list_without_members_still_keeps_its_postings() -> None:
     assert waiting() == []
 
 
+@sqlite
 def test_the_list_remembers_when_it_was_posted_to() -> None:
     has_list(members=[ANA])
     posts(ANA)

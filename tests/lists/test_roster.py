@@ -11,9 +11,11 @@ from posthouse.lists.errors import BadAddress, ListError, NoSuchList
 from tests.lists.scene import has_list
 from tests.people import ANA, BEN, GARDEN, OWEN
 
-pytestmark = pytest.mark.usefixtures("database")
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
 
 
+@both
 def test_an_address_is_on_a_list_once_however_it_is_spelled() -> None:
     has_list()
     assert roster.add(GARDEN, "Ana@Far.Example", "Ana Lee")
@@ -25,6 +27,7 @@ def test_an_address_is_on_a_list_once_however_it_is_spelled() -> None:
     assert roster.members(GARDEN) == []
 
 
+@sqlite
 def test_roles_are_apart_from_each_other() -> None:
     has_list(members=[OWEN])
     roster.add(GARDEN, ANA, role="moderator")
@@ -37,6 +40,7 @@ def test_roles_are_apart_from_each_other() -> None:
     assert [one.role for one in roster.find(OWEN)] == ["owner"]
 
 
+@both
 def test_a_roster_is_read_page_by_page() -> None:
     has_list(members=[f"{letter}@far.example" for letter in "dbca"])
     first = roster.members(GARDEN, limit=2)
@@ -44,6 +48,7 @@ def test_a_roster_is_read_page_by_page() -> None:
     assert [one.address[0] for one in roster.members(GARDEN, after=first[-1].address, limit=2)] == ["c", "d"]
 
 
+@both
 def test_ten_thousand_addresses_are_added_in_seconds_and_bad_ones_reported_with_line_and_rule() -> None:
     has_list()
     people = [("", f"m{number}@d{number % 50}.example") for number in range(10_000)]
@@ -63,6 +68,7 @@ def test_ten_thousand_addresses_are_added_in_seconds_and_bad_ones_reported_with_
     assert roster.add_many(GARDEN, people).added == 0
 
 
+@sqlite
 def test_lines_of_a_file_may_carry_names_and_remarks() -> None:
     has_list()
     lines = ["\ufeffana@far.example\n", "\n", "# from the old list\n", '"Ben Kay" <ben@far.example>\n', "nobody\n"]
@@ -71,6 +77,7 @@ def test_lines_of_a_file_may_carry_names_and_remarks() -> None:
     assert [(one.address, one.display_name) for one in roster.members(GARDEN)] == [(ANA, ""), (BEN, "Ben Kay")]
 
 
+@sqlite
 def test_a_name_given_later_fills_an_empty_one_and_never_replaces_one() -> None:
     has_list(members=[ANA])
     roster.add(GARDEN, ANA, "Ana Lee", role="moderator")
@@ -78,12 +85,14 @@ def test_a_name_given_later_fills_an_empty_one_and_never_replaces_one() -> None:
     assert roster.members(GARDEN)[0].display_name == "Ana Lee"
 
 
+@both
 def test_an_address_with_letters_of_the_world_is_a_member_too() -> None:
     has_list()
     roster.add(GARDEN, "grüße@bücher.example")
     assert roster.members(GARDEN)[0].address == "grüße@xn--bcher-kva.example"
 
 
+@sqlite
 def test_what_is_wrong_is_said() -> None:
     has_list()
     with pytest.raises(NoSuchList, match="no mailing list"):
