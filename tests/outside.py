@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import email.policy
 import email.utils
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
@@ -48,7 +48,9 @@ class _Handler:
         if self.outside.final_reply:
             return self.outside.final_reply
         content = envelope.content if isinstance(envelope.content, bytes) else b""
-        took = Received(envelope.mail_from or "", tuple(envelope.rcpt_tos), content, session.ssl is not None)
+        took = Received(
+            (envelope.mail_from or "").removeprefix("<>"), tuple(envelope.rcpt_tos), content, session.ssl is not None
+        )
         with self.outside.lock:
             self.outside.taken.append(took)
         return "250 2.0.0 taken"
@@ -63,26 +65,57 @@ class Outside:
         self.replies: dict[str, str] = {}  # address or domain -> the reply to RCPT
         self.final_reply = ""
         self.house: Any = None
+        self.connections = 0  # that were ever opened
         self._tls = tls
-        self._controller: Controller | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._talks: set[asyncio.BaseTransport] = set()
         self.port = 0
 
     def start(self) -> None:
         """Begin to listen, on the same port as before where there was one."""
-        self._controller = Controller(
-            _Handler(self), hostname="127.0.0.1", port=self.port or 0, data_size_limit=0, tls_context=self._tls,
-            server_hostname="mx.far.example", enable_SMTPUTF8=True,
-        )  # fmt: skip
-        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
-        self._controller.start()
-        assert self._controller.server is not None
-        self.port = self._controller.server.sockets[0].getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="outside")
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    async def _listen(self) -> None:
+        made = await asyncio.get_running_loop().create_server(self._speaker, "127.0.0.1", self.port)
+        self._server = made
+        self.port = made.sockets[0].getsockname()[1]
+
+    def _speaker(self) -> SMTP:
+        outside = self
+
+        class Speaker(SMTP):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                outside.connections += 1
+                outside._talks.add(transport)
+                super().connection_made(transport)
+
+            def connection_lost(self, error: Exception | None) -> None:
+                outside._talks.discard(self.transport)
+                super().connection_lost(error)
+
+        return Speaker(
+            _Handler(self), hostname="mx.far.example", data_size_limit=0, tls_context=self._tls, enable_SMTPUTF8=True
+        )
 
     def stop(self) -> None:
-        """Be unreachable."""
-        if self._controller is not None:
-            self._controller.stop()
-            self._controller = None
+        """Be unreachable; connections end."""
+        if self._loop is None or self._thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        self._loop = self._thread = None
+
+    async def _end(self) -> None:
+        self._server.close()
+        for talk in list(self._talks):
+            talk.abort()  # type: ignore[attr-defined]
+        await asyncio.sleep(0)
 
     def copies_for(self, address: str) -> list[tuple[str, EmailMessage]]:
         """(return path, message) of everything that came for an address, in order."""
@@ -110,7 +143,9 @@ class Outside:
             del message[name]
             message[name] = value
         message.set_content(text + "\n")
-        return self.sends(author if return_path is None else return_path, [to], message.as_bytes())
+        return self.sends(
+            author if return_path is None else return_path, [to], message.as_bytes(policy=email.policy.SMTP)
+        )
 
     def sends(self, return_path: str, recipients: list[str], content: bytes, port: int | None = None) -> str:
         """Send bytes into the house; returns the reply that decided."""

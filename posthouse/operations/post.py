@@ -6,6 +6,7 @@ import argparse
 import smtplib
 import sys
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 
@@ -29,7 +30,7 @@ def main() -> int:
             server.mail(given.author)
             code, reply = server.rcpt(given.to)
             if code // 100 == 2:
-                code, reply = server.data(message.as_bytes())
+                code, reply = server.data(message.as_bytes(policy=SMTP))
     except OSError as error:
         print(f"{given.host} port {given.port}: {error}", file=sys.stderr)
         return 1

@@ -69,7 +69,7 @@ def _found_by(word: str, limit: int) -> list[_Row]:
         found = _of_address(bare, limit)
         if found:
             return found
-    return _of_text(word, limit)
+    return _of_text(bare or word, limit)  # Message-IDs are kept without their brackets
 
 
 def _of_items(items: Iterable[int], limit: int) -> list[_Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.policy import SMTP
 
 from tests.outside import Outside
 from tests.people import ANA, BEN, CLEO, GARDEN
@@ -97,7 +98,7 @@ def test_a_posting_that_comes_back_to_its_list_goes_no_further(house: House, out
     house.settles()
     [(_, copy)] = outside.copies_for(BEN)
 
-    outside.sends(ANA, [GARDEN], copy.as_bytes())
+    outside.sends(ANA, [GARDEN], copy.as_bytes(policy=SMTP))
     house.settles()
 
     assert len(outside.copies_for(BEN)) == 1
