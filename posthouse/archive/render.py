@@ -1,0 +1,155 @@
+"""The text of a message as blocks a page can show: quotes by depth, signatures, diffs, links. Plain data, never markup.
+
+A template escapes every `text` as it does any string; `url` is only ever an http, https or ftp address.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_DEPTH = 20  # quotes in quotes beyond this look like this deep
+MAX_LINES = 20_000
+_SIGNATURE_LINES = 25  # what follows a "-- " and is longer than this is no signature
+
+Kind = Literal["text", "quote", "signature", "diff"]
+
+_LINK = re.compile(r"\b(?:https?|ftp)://[^\s<>\"\x00-\x20\x7f]{3,2000}", re.IGNORECASE)
+_QUOTE = re.compile(r"(?:>[ \t]?){1,200}")
+_DIFF_BEGINS = re.compile(r"diff --git |Index: \S|--- \S")
+_IN_DIFF = re.compile(
+    r"[ +\-@\\]|index [0-9a-f]|(?:new|deleted) file mode |(?:old|new) mode |similarity index|(?:rename|copy) |"
+    r"diff |Binary files |GIT binary patch|Index: |={20,}"
+)
+_MARKS = {"+": "added", "-": "removed", "@": "place"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Some text: a link where `url` is not empty; in a diff `mark` is "added", "removed", "place" or ""."""
+
+    text: str
+    url: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that belong together; `depth` counts the quote marks, which are taken off. Line ends stay in the text."""
+
+    kind: Kind
+    depth: int
+    runs: tuple[Run, ...]
+
+    @property
+    def text(self) -> str:
+        """The block's text without its links."""
+        return "".join(run.text for run in self.runs)
+
+
+def blocks(text: str) -> tuple[Block, ...]:
+    """Take a message's text apart; linear in its length, for any text."""
+    lines = text.rstrip().split("\n")
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], "…"]
+    end = _signature(lines)
+    found: list[Block] = []
+    group: list[str] = []
+    depth = 0
+    place = 0
+    while place < end:
+        line = lines[place]
+        first = line[:1]
+        if first == ">":
+            marks = _QUOTE.match(line)
+            here = min(line.count(">", 0, marks.end()), MAX_DEPTH) if marks else 0
+            line = line[marks.end() :] if marks else line
+        else:
+            here = 0
+            if first in ("d", "I", "-") and _begins_diff(lines, place, end):
+                _close(found, group, depth)
+                group, stop = [], _end_of_diff(lines, place, end)
+                found.append(Block("diff", 0, tuple(_diff_run(one) for one in lines[place:stop])))
+                place = stop
+                continue
+        if here != depth:
+            _close(found, group, depth)
+            group, depth = [], here
+        group.append(line)
+        place += 1
+    _close(found, group, depth)
+    if end < len(lines):
+        found.append(Block("signature", 0, links("\n".join(lines[end:]))))
+    return tuple(found)
+
+
+def _close(found: list[Block], group: list[str], depth: int) -> None:
+    text = "\n".join(group)
+    if text.strip():
+        found.append(Block("quote" if depth else "text", depth, links(text.strip("\n"))))
+
+
+def _signature(lines: list[str]) -> int:
+    """Where the signature begins (RFC 3676 §4.3: a line of "-- "), or the number of lines."""
+    for place in range(len(lines) - 1, max(-1, len(lines) - 2 - _SIGNATURE_LINES), -1):
+        if lines[place] in ("-- ", "--"):
+            return place
+    return len(lines)
+
+
+def _begins_diff(lines: list[str], place: int, end: int) -> bool:
+    line = lines[place]
+    if not _DIFF_BEGINS.match(line):
+        return False
+    if line.startswith("--- "):
+        return place + 1 < end and lines[place + 1].startswith("+++ ")
+    ahead = lines[place + 1 : min(place + 6, end)]
+    return any(one.startswith(("--- ", "index ", "new file", "deleted file", "rename ", "====")) for one in ahead)
+
+
+def _end_of_diff(lines: list[str], place: int, end: int) -> int:
+    last = place
+    while place < end:
+        line = lines[place]
+        if not line:  # a context line whose blank was lost, if the diff goes on behind it
+            if place + 1 >= end or not _IN_DIFF.match(lines[place + 1]):
+                break
+        elif not _IN_DIFF.match(line):
+            break
+        place += 1
+    return max(place, last + 1)
+
+
+def _diff_run(line: str) -> Run:
+    if line.startswith(("+++ ", "--- ")):
+        return Run(line + "\n", "", "place")
+    return Run(line + "\n", "", _MARKS.get(line[:1], ""))
+
+
+def links(text: str) -> tuple[Run, ...]:
+    """The text with its web addresses set apart."""
+    if "://" not in text:
+        return (Run(text),)
+    runs: list[Run] = []
+    done = 0
+    for found in _LINK.finditer(text):
+        url = _trimmed(found[0])
+        if found.start() > done:
+            runs.append(Run(text[done : found.start()]))
+        runs.append(Run(url, url))
+        done = found.start() + len(url)
+    if done < len(text):
+        runs.append(Run(text[done:]))
+    return tuple(runs)
+
+
+def _trimmed(url: str) -> str:
+    """Without the punctuation of the sentence around it; a bracket stays when it was opened inside."""
+    while url:
+        last = url[-1]
+        if last in ".,;:!?'*_~|" or (last in ")]}" and url.count("([{"[")]}".index(last)]) < url.count(last)):
+            url = url[:-1]
+        else:
+            break
+    return url
