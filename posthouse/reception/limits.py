@@ -11,6 +11,8 @@ from posthouse.smtp.session import Limits
 
 PARAMETERS = 1024  # octets that the parameters of MAIL and RCPT may add to a command line (RFC 3461 §4, RFC 1870 §3)
 
+MOST_REMEMBERED = 10_000  # clients of which is remembered whether they are in a network
+
 
 def engine_limits(limits: configuration.Limits) -> Limits:
     """The configured bounds as the engine wants them."""
@@ -48,10 +50,19 @@ class Networks:
 
     def __init__(self, networks: list[str]) -> None:
         self._networks = [ipaddress.ip_network(network) for network in networks]
+        self._known: dict[str, bool] = {}  # the same clients come again and again
 
     def __contains__(self, address: str) -> bool:
         if not self._networks:
             return False
+        known = self._known.get(address)
+        if known is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            known = self._known[address] = self._look(address)
+        return known
+
+    def _look(self, address: str) -> bool:
         try:
             parsed = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:

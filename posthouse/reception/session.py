@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from random import Random
 
@@ -79,7 +80,17 @@ class Desk:
     random: Random
     guests: Guests
 
-    @property
+    @cached_property
+    def greeting(self) -> Reply:
+        """220 with our name (RFC 5321 §4.2)."""
+        return Reply(220, "", f"{self.host} {'LMTP' if self.kind == 'lmtp' else 'ESMTP'} {self.banner}".rstrip())
+
+    @cached_property
+    def hello(self) -> Reply:
+        """The first line of the answer to HELO, EHLO or LHLO (RFC 5321 §4.1.1.1)."""
+        return Reply(250, "", self.host)
+
+    @cached_property
     def submission(self) -> bool:
         """Whether people sign in here."""
         return self.kind in ("submission", "submissions")
@@ -124,7 +135,7 @@ class Conversation:
             desk.guests.add(self.server)
         # No address is trusted for being near: loopback relays when the operator lists it, like any other network.
         self._may_relay = desk.kind == "transfer" and peer.address in desk.relay_networks
-        return Reply(220, "", f"{desk.host} {'LMTP' if self.lmtp else 'ESMTP'} {desk.banner}".rstrip())
+        return desk.greeting
 
     def extensions(self) -> Extensions:
         """What EHLO offers here."""
@@ -134,7 +145,7 @@ class Conversation:
         """Note what the client calls itself; it is not believed, only written down."""
         self._verb, self._name = verb, name
         self._trace = None
-        return Reply(250, "", self._desk.host)
+        return self._desk.hello
 
     def tls_started(self, facts: TlsFacts) -> None:
         """RFC 3207 §4.2: what was said in clear text is forgotten."""
@@ -145,6 +156,7 @@ class Conversation:
 
     def closed(self, reason: str) -> None:
         """The connection is gone."""
+        self.reset()
         if self._client is not None:
             self._desk.doorkeeper.leave(self._client)
             self._client = None
@@ -176,6 +188,7 @@ class Conversation:
         if refusal is not None:
             return self._no("mail", refusal)
         self._mail = path
+        self._desk.acceptance.open += 1
         return catalogue.MAIL_OK
 
     def recipient(self, path: ForwardPath) -> MaybeReply:
@@ -214,6 +227,8 @@ class Conversation:
 
     def reset(self) -> None:
         """The transaction is over."""
+        if self._mail is not None:
+            self._desk.acceptance.open -= 1
         self._mail = None
         self._recipients = {}
 

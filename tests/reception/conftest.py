@@ -71,7 +71,7 @@ def opens(house: Configuration) -> Iterator[Opener]:
 
     yield open_one
     for station in opened:
-        station.stop()
+        station.stop(0.05)  # nobody waits for a test that left a connection open
         assert station.faults == [], station.faults
 
 

@@ -50,7 +50,7 @@ def test_a_posting_is_ours_when_the_reply_says_so_and_its_bytes_are_as_they_came
     )  # fmt: skip
     assert re.fullmatch(
         rb"Received: from mail\.far\.example \(\[127\.0\.0\.1\]\)\r\n"
-        + rb"\tby mx\.lists\.example \(Posthouse\) with ESMTP id "
+        rb"\tby mx\.lists\.example \(Posthouse\) with ESMTP id "
         + name[1].encode()
         + rb"\r\n\tfor <garden@lists\.example>; \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\r\n",
         message["prefix"],
