@@ -111,8 +111,8 @@ def redeem(token: str, now: int) -> int:
         )
         if row is None or link is None or row.account_id != link.account.pk:
             raise LinkSpent("this link was used already, has expired, or is not complete")
-        link.delete()
-        if link.expires_at <= moment(now) or not link.account.is_active:
+        used = SignInLink.objects.filter(pk=link.pk).delete()[0]  # of two who come at once, one signs in
+        if not used or link.expires_at <= moment(now) or not link.account.is_active:
             raise LinkSpent("this link was used already, has expired, or is not complete")
         if row.verified_at is None:
             row.verified_at = moment(now)

@@ -156,10 +156,15 @@ def remove(mailing_list: int | str, address: str, role: str = MEMBER) -> bool:
         found = Membership.objects.filter(
             mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address)
         ).first()
-        if found is None:
-            return False
-        found.delete()
-        return True
+        return found is not None and found.delete()[0] > 0
+
+
+def remove_everywhere(address: str) -> list[str]:
+    """Take an address off every list as member, owner and moderator; the lists it was on. Raises BadAddress."""
+    with transaction():
+        found = Membership.objects.filter(address__key=_key(address)).select_related("mailing_list__domain")
+        removed = [row.mailing_list.address for row in found if row.delete()[0]]
+    return sorted(set(removed))
 
 
 def members(

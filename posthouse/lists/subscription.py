@@ -100,16 +100,17 @@ def leave_now(list_pk: int, address: str, by: str, now: int) -> bool:
         return _leave(row, shown, now, by, 0)
 
 
-def list_of(list_pk: int) -> MailingList:
-    """The list's row with its domain. Raises NoSuchList."""
-    row = MailingList.objects.select_related("domain").filter(pk=list_pk).first()
+def list_of(list_pk: int, locked: bool = False) -> MailingList:
+    """The list's row with its domain; `locked`: until the commit nobody else has it so. Raises NoSuchList."""
+    rows = MailingList.objects.select_related("domain").filter(pk=list_pk)
+    row = (rows.select_for_update(of=("self",)) if locked else rows).first()
     if row is None:
         raise NoSuchList(f"the list number {list_pk} was removed")
     return row
 
 
 def _asked(mailing_list: int | str, address: str) -> tuple[MailingList, str, str]:
-    row = list_of(addresses.list_pk(mailing_list))
+    row = list_of(addresses.list_pk(mailing_list), locked=True)
     try:
         parsed = parse(address.strip())
     except AddressError as error:

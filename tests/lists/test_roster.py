@@ -103,3 +103,12 @@ def test_what_is_wrong_is_said() -> None:
         roster.add(GARDEN, ANA, role="king")
     with pytest.raises(ListError, match="no preference"):
         roster.set_preferences(GARDEN, ANA, colour="green")
+
+
+@sqlite
+def test_a_person_is_taken_off_every_list_at_once() -> None:
+    has_list(members=[ANA, BEN])
+    has_list("other@lists.example", owners=[ANA], members=[ANA])
+    assert roster.remove_everywhere(ANA.upper()) == [GARDEN, "other@lists.example"]
+    assert (roster.find(ANA), len(roster.find(BEN))) == ([], 1)
+    assert roster.remove_everywhere(ANA) == []
