@@ -55,7 +55,7 @@ def house(sqlite: Configuration, pair: tuple[Path, Path]) -> Configuration:
 
 
 @pytest.fixture
-def opens(house: Configuration) -> Iterator[Opener]:
+def opens(request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Open the house's reception, with other settings where a test wants them: `opens(limits={"hops": 3})`."""
     opened: list[Station] = []
 
@@ -63,7 +63,7 @@ def opens(house: Configuration) -> Iterator[Opener]:
         chosen: Configuration | None = None, *, sockets: Any = None, clock: Any = None, fast: bool = True,
         **sections: dict[str, Any],
     ) -> Station:  # fmt: skip
-        used = changed(chosen or house, **sections)
+        used = changed(chosen or request.getfixturevalue("house"), **sections)
         configuration.activate(used)
         station = Station(used, sockets, fast=fast, **({"clock": clock} if clock else {}))
         opened.append(station)
