@@ -112,12 +112,12 @@ def sqlite(tmp_path: Path) -> Iterator[Configuration]:
 @pytest.fixture
 def postgresql(cluster: postgres.Cluster, tmp_path: Path) -> Iterator[Configuration]:
     """A fresh PostgreSQL database, active in this process."""
-    url = cluster.create()
+    url = cluster.borrow()
     (tmp_path / "house").mkdir()
     try:
         yield from _used(configured(tmp_path / "house", url))
     finally:
-        cluster.drop(url)
+        cluster.give_back(url)
 
 
 @pytest.fixture(name="database", params=["sqlite", "postgresql"])

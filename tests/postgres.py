@@ -26,6 +26,33 @@ _SETTINGS = {
     "max_connections": "60", "autovacuum": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
     "logging_collector": "off", "log_min_messages": "fatal", "max_wal_size": "256MB",
 }  # fmt: skip
+# Brings a database back to the template's state: tables of Django's own keep their rows, all others are emptied (a large
+# one by TRUNCATE, so that no dead rows slow the next test), counters begin anew, tables that a test made are dropped.
+_EMPTY = """
+DO $$
+DECLARE one record;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR one IN SELECT c.oid, c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+    LOOP
+        IF NOT one.relname ~ '^(django|auth|content|directory|queue|archive|lists|web)_' THEN
+            EXECUTE format('DROP TABLE %I CASCADE', one.relname);
+            CONTINUE;
+        END IF;
+        CONTINUE WHEN one.relname IN ('django_migrations', 'django_content_type', 'auth_permission');
+        IF pg_relation_size(one.oid) > 1000000 THEN
+            EXECUTE format('TRUNCATE %I CASCADE', one.relname);
+        ELSIF pg_relation_size(one.oid) > 0 THEN
+            EXECUTE format('DELETE FROM %I', one.relname);
+        END IF;
+    END LOOP;
+    FOR one IN SELECT sequencename FROM pg_sequences WHERE last_value IS NOT NULL AND schemaname = 'public'
+        AND sequencename !~ '^(django|auth)_'
+    LOOP
+        EXECUTE format('ALTER SEQUENCE %I RESTART', one.sequencename);
+    END LOOP;
+END $$
+"""
 _numbers = itertools.count(1)
 
 
@@ -76,6 +103,7 @@ class Cluster:
         self.folder, self.programs, self.settings = folder, programs, settings
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._idle: list[str] = []
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -117,6 +145,24 @@ class Cluster:
         name = f"test_{os.getpid()}_{next(_numbers)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def borrow(self) -> str:
+        """Like `create`, or one that was given back: as good as new, ten times sooner."""
+        return self._idle.pop() if self._idle else self.create()
+
+    def give_back(self, url: str) -> None:
+        """Take a borrowed database back: whoever is connected goes, and so does everything the template has not."""
+        name = url.rpartition("/")[2]
+        try:
+            with psycopg.connect(self.url(name), autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                connection.execute(_EMPTY)
+            self._idle.append(url)
+        except psycopg.Error:  # a test left it in a state nobody can repair: another takes its place
+            self.drop(url)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is still connected."""

@@ -115,12 +115,13 @@ def release(content_ids: Iterable[int]) -> None:
         for count, ids in sorted(groups.items()):
             condition, parameter = database.among("id", sorted(ids))
             removed = database.fetch(
-                f"DELETE FROM content_content WHERE {condition} AND uses <= %s RETURNING digest, octets IS NULL",
+                f"DELETE FROM content_content WHERE {condition} AND uses <= %s RETURNING digest, length(octets)",
                 (parameter, count),
             )
             if len(removed) < len(ids):
                 database.run(f"UPDATE content_content SET uses = uses - %s WHERE {condition}", (count, parameter))
-            gone += [bytes(digest) for digest, is_file in removed if is_file]
+            # (`octets IS NULL` would say it plainer, but SQLite 3.40 answers it wrongly in RETURNING)
+            gone += [bytes(digest) for digest, length in removed if length is None]
         if gone:
             database.after_commit(lambda: _remove(gone))
 
