@@ -230,6 +230,7 @@ def load(path: Path | None) -> Configuration:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from error
+    values.setdefault("data_directory", Configuration.data_directory)  # the default, too, is relative to the file
     reader = _Reader(path, text)
     result = reader.section(Configuration, values, ())
     if not reader.complaints:

@@ -53,14 +53,16 @@ class _Handler:
         )
         with self.outside.lock:
             self.outside.taken.append(took)
+            self.outside.lock.notify_all()
         return "250 2.0.0 taken"
 
 
 class Outside:
     """A host far away: `copies_for` what it got, `posts` what it sends."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.lock = threading.Lock()
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self.lock = threading.Condition()
         self.taken: list[Received] = []
         self.replies: dict[str, str] = {}  # address or domain -> the reply to RCPT
         self.final_reply = ""
@@ -80,7 +82,7 @@ class Outside:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
 
     async def _listen(self) -> None:
-        made = await asyncio.get_running_loop().create_server(self._speaker, "127.0.0.1", self.port)
+        made = await asyncio.get_running_loop().create_server(self._speaker, self.host, self.port)
         self._server = made
         self.port = made.sockets[0].getsockname()[1]
 
@@ -121,6 +123,11 @@ class Outside:
         """(return path, message) of everything that came for an address, in order."""
         with self.lock:
             return [(one.return_path, one.message) for one in self.taken if address in one.recipients]
+
+    def waits_for(self, count: int, seconds: float = 20) -> bool:
+        """Wait until so many transactions were taken; False when that did not happen in time."""
+        with self.lock:
+            return self.lock.wait_for(lambda: len(self.taken) >= count, seconds)
 
     def refuses(self, who: str, reply: str = "550 5.1.1 no such mailbox") -> None:
         """Answer RCPT for an address or a domain so from now on."""

@@ -27,6 +27,7 @@ from posthouse.reception.station import Reception
 from tests.outside import Outside
 
 T = TypeVar("T")
+BACKED_UP = "backup.example"  # a domain that the house takes mail for from anybody, to pass it on
 
 
 class Clock:
@@ -46,15 +47,22 @@ class Clock:
         self.at += minutes * 60 + hours * 3600 + days * 86400
 
 
+class WallClock(Clock):
+    """The real time, for what is measured."""
+
+    def __call__(self) -> float:
+        return time.time()
+
+
 class House:
     """Reception and delivery in this process, in an event loop of their own; the web through `Browser`."""
 
-    def __init__(self, chosen: Configuration, outside: Outside) -> None:
-        self.clock = Clock()
+    def __init__(self, chosen: Configuration, outside: Outside, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.outside = outside
         outside.house = self
         self.zone = FixedZone()
-        for name in ("far.example", "near.example", "elsewhere.example"):
+        for name in ("far.example", "near.example", "elsewhere.example", BACKED_UP):
             self.zone.put(name, "MX", f"10 mx.{name}.")
             self.zone.put(f"mx.{name}", "A", "127.0.0.1")
         self.configuration = chosen
@@ -75,6 +83,7 @@ class House:
         address, port = await self._stack.enter_async_context(serve_zone(self.zone))
         chosen = dataclasses.replace(
             self.configuration,
+            reception=dataclasses.replace(self.configuration.reception, relay_domains=[BACKED_UP]),
             dns=configuration.Dns(nameservers=[f"{address}:{port}"], timeout=2.0),
             delivery=dataclasses.replace(self.configuration.delivery, port=self.outside.port, ignore_targets=[]),
             maillog=configuration.Maillog(stderr=False),
@@ -158,11 +167,11 @@ def _socket() -> socket.socket:
 
 
 @contextlib.contextmanager
-def running(chosen: Configuration, outside: Outside | None = None) -> Iterator[House]:
+def running(chosen: Configuration, outside: Outside | None = None, clock: Clock | None = None) -> Iterator[House]:
     """A house that is open inside the block."""
     far = outside or Outside()
     far.start()
-    house = House(chosen, far)
+    house = House(chosen, far, clock)
     try:
         house.open()
         yield house

@@ -1,0 +1,105 @@
+"""The configuration is refused with line and reason, and found where it should be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posthouse import configuration
+from posthouse.configuration import ConfigurationError
+
+
+def checked(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`posthouse check-config` as a person starts it, in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if name != "POSTHOUSE_CONFIG"}
+    return subprocess.run(
+        [sys.executable, "-m", "posthouse", *words, "check-config"],
+        cwd=folder, env={**kept, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def complaint(folder: Path, text: str) -> str:
+    path = folder / configuration.FILE_NAME
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        configuration.load(path)
+    return str(caught.value).replace(f"{path}, ", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('hostname = "a"\ncolour = "red"\n', "line 2: colour is not a setting; known here: data_directory"),
+        ('[limits]\n\nmessage_sise = 5\n', "line 3: limits.message_sise is not a setting"),
+        ('[limits]\nmessage_size = "big"\n', "line 2: limits.message_size must be a whole number, not 'big'"),
+        ("[limits]\nrecipients = -1\n", "line 2: limits.recipients must not be negative"),
+        ('[reception]\ntransfer = ["here"]\n', "line 2: reception.transfer must be ADDRESS:PORT"),
+        ('[reception]\ntransfer = "0.0.0.0:25"\n', "line 2: reception.transfer must be a list of strings"),
+        ('[web]\nbase_url = "example.com"\n', "line 2: web.base_url must be an address that begins with http"),
+        ('[database]\nurl = "mysql://x"\n', "line 2: database.url must begin with sqlite:/// or postgresql://"),
+        ('[tls]\nkey = "/nowhere/key.pem"\n', "line 2: tls.key needs both certificate and key"),
+        ('[reception]\nrelay_networks = ["10.0.0.1/8"]\n', "line 2: reception.relay_networks must be networks"),
+        ("delivery = 5\n", "line 1: delivery must be a table: [delivery]"),
+        ('hostname = "a\n', "is not TOML"),
+        ("[limits]\nhard_errors = 1\n", "line 2: limits.hard_errors must not be below soft_errors"),
+        ("[limits]\nidle_seconds = true\n", "line 2: limits.idle_seconds must be a number, not True"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_obeyed_is_refused_with_line_and_reason(tmp_path: Path, text: str, said: str) -> None:
+    assert said in complaint(tmp_path, text)
+
+
+def test_every_complaint_is_told_at_once(tmp_path: Path) -> None:
+    assert complaint(tmp_path, 'colour = 1\n[web]\nthreads = "many"\n[limits]\nhops = -2\n').count("\n") == 2
+
+
+def test_the_program_refuses_a_bad_file_with_two_and_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "posthouse.toml").write_text("[limits]\nhops = -1\n")
+    ran = checked(tmp_path)
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert "posthouse.toml, line 2: limits.hops must not be negative" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_the_file_is_looked_for_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {}
+    for name in ("named", "environment", "here", "here/var"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        places[name] = tmp_path / name / "posthouse.toml"
+        places[name].write_text(f'hostname = "{name.replace("/", "-")}.example"\n')
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("POSTHOUSE_CONFIG", str(places["environment"]))
+
+    assert configuration.find(str(places["named"])) == places["named"]
+    assert configuration.find() == places["environment"]
+    monkeypatch.delenv("POSTHOUSE_CONFIG")
+    assert configuration.find() == places["here"]
+    places["here"].unlink()
+    assert configuration.find() == places["here/var"]
+    places["here/var"].unlink()
+    assert configuration.find() in (None, Path("/etc/posthouse/posthouse.toml"))
+    with pytest.raises(ConfigurationError, match="no such file; create it or name another"):
+        configuration.find(str(tmp_path / "missing.toml"))
+
+
+def test_what_is_in_force_is_printed_as_a_file_that_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "posthouse.toml").write_text('hostname = "mx.example"\n[limits]\nhops = 7\n[web]\nthreads = 3\n')
+    ran = checked(tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    printed = tmp_path / "printed.toml"
+    printed.write_text(ran.stdout)
+    again, first = configuration.load(printed), configuration.load(tmp_path / "posthouse.toml")
+    assert again == first and first.limits.hops == 7
+
+
+def test_a_password_is_not_printed() -> None:
+    import dataclasses
+
+    chosen = dataclasses.replace(
+        configuration.Configuration(), database=configuration.Database(url="postgresql://me:secret@db/post")
+    )
+    assert "secret" not in configuration.describe(chosen) and "me:***@db" in configuration.describe(chosen)
