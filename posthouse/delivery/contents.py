@@ -13,7 +13,7 @@ from posthouse.database import Bridge
 from posthouse.smtp.data import stuff
 from posthouse.smtp.outgoing import FileBody
 
-MOST_BYTES = 32 * 1024 * 1024  # of contents that are remembered, plain and dot-stuffed
+MOST_BYTES = 16 * 1024 * 1024  # of contents that are remembered, plain and dot-stuffed
 MOST_CONTENTS = 10_000
 MOST_AT_ONCE = 64  # contents read in one question
 BLOCK = 1024 * 1024

@@ -107,7 +107,7 @@ def _make(job: Job, loaded: Loaded, departure: Departure | None, dotted: bool) -
             ),
             prefix,
             loaded.body,
-            loaded.stuffed if dotted else None,
+            loaded.stuffed if dotted and departure is not None else None,  # shared by thousands of copies, or made once
             loaded.eight_bit or message.body8,
             message.smtputf8,
             message.ret,

@@ -176,6 +176,8 @@ class Lane:
         """A transaction succeeded."""
         if self.allowed < self.world.most_lines:
             self.allowed += 1
+            if self.jobs:
+                self.stir()
         destination = job.claims[0].destination
         if destination not in self._proven:
             self._proven.update(claim.destination for claim in job.claims)

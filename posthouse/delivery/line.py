@@ -38,6 +38,7 @@ class Line:
         self._dotted = self._relayed = True
         self._most = lane.world.most_messages
         self._most_recipients = 0
+        self._window = 1
         self._sent = self._successes = self._flying = self._octets = 0
         self._loading: Job | None = None
         self._over = False
@@ -107,6 +108,7 @@ class Line:
         offers = client.capabilities
         self._where = f"{self.target} {client.tls.version}" if client.tls else str(self.target)
         self._dotted = not ("CHUNKING" in offers and "PIPELINING" in offers)
+        self._window = WINDOW if "PIPELINING" in offers else 1
         self._relayed = "DSN" not in offers
         limits = _limits(offers.get("LIMITS", ""))
         self._most = min(self._most, self.lane.most_messages, limits.get("MAILMAX") or self._most)
@@ -153,7 +155,7 @@ class Line:
         """Send what there is, as far as there is room."""
         lane = self.lane
         lane.unrest(self)
-        while self._loading is None and self._flying < WINDOW and not self._finished():
+        while self._loading is None and self._flying < self._window and not self._finished():
             if self._octets > MOST_OCTETS:
                 return
             job = lane.next_job(self)

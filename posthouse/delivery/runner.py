@@ -143,7 +143,9 @@ class Runner:
         )
 
     async def stop(self, grace: float = 10.0) -> None:
-        """Begin nothing new, finish what is under way within `grace` seconds, give back the rest."""
+        """Begin nothing new, finish what is under way within `grace` seconds, give back the rest. Safe to repeat."""
+        if self._stopping:
+            return
         self._stopping = True
         for hearing in self._hearings:
             hearing.close()

@@ -44,15 +44,17 @@ class FixedZone(Lookups):
     @classmethod
     def from_text(cls, text: str) -> FixedZone:
         """Read lines `NAME TYPE RDATA`, names without origin; `;` begins a comment. Raises ValueError with the line."""
-        zone = cls()
+        zone, records = cls(), dict[tuple[str, str], list[str]]()
         for number, line in enumerate(text.splitlines(), 1):
             words = line.split(";", 1)[0].split(None, 2)
             if not words:
                 continue
             if len(words) != 3:
                 raise ValueError(f"line {number}: must be NAME TYPE RDATA")
+            texts = records.setdefault((words[0].lower(), words[1].upper()), [])
+            texts.append(words[2])
             try:
-                zone.put(words[0], words[1].upper(), words[2])
+                zone.put(words[0], words[1].upper(), *texts)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
         return zone

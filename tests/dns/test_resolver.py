@@ -155,3 +155,8 @@ def test_the_cache_is_bounded_and_drops_what_was_used_least() -> None:
     assert (cache.get(0), cache.get(1), len(cache)) == ("0", None, 3)
     clock.now += 10
     assert cache.get(0) is None
+
+
+def test_a_zone_text_may_give_several_records_of_one_kind() -> None:
+    zone = FixedZone.from_text("far.example MX 10 a.example.\nfar.example MX 20 b.example.")
+    assert [host.name for host in run(zone.mx("far.example"))] == ["a.example", "b.example"]
