@@ -95,6 +95,8 @@ def test_whoever_a_list_knows_may_sign_in_and_only_then_counts_as_the_owner_of_t
     has_list(members=[ANA])
     token = accounts.sign_in_link(ANA, NOW)
     assert accounts.find(ANA) is None
+    waiting = Account.objects.get()
+    assert not roster.roles_of(waiting.pk).reads(GARDEN)
     account = accounts.redeem(token, NOW)
     found = accounts.find(ANA)
     assert found is not None and found.id == account
@@ -173,3 +175,13 @@ def test_roles_count_for_verified_addresses_only() -> None:
     assert roles.moderates(GARDEN) and roles.reads(GARDEN)
     creation.remove(GARDEN)
     assert not roster.roles_of(made.id).moderates(GARDEN)
+
+
+@sqlite
+def test_a_password_is_worth_nothing_at_an_address_that_was_never_verified() -> None:
+    has_list(members=[ANA])
+    accounts.sign_in_link(ANA, NOW)
+    account = Account.objects.get()
+    account.set_password("correct horse")
+    account.save()
+    assert accounts.check_password(ANA, "correct horse") is None
