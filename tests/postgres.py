@@ -26,8 +26,8 @@ _SETTINGS = {
     "max_connections": "60", "autovacuum": "off", "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
     "logging_collector": "off", "log_min_messages": "fatal", "max_wal_size": "256MB",
 }  # fmt: skip
-# Brings a database back to the template's state: tables of Django's own keep their rows, all others are emptied (a large
-# one by TRUNCATE, so that no dead rows slow the next test), counters begin anew, tables that a test made are dropped.
+# Brings a database back to the template's state: tables of Django's own keep their rows, all others are emptied (large
+# ones by TRUNCATE, so that no dead rows slow the next test), counters begin anew, tables that a test made are dropped.
 _EMPTY = """
 DO $$
 DECLARE one record;
@@ -40,7 +40,7 @@ BEGIN
             CONTINUE;
         END IF;
         CONTINUE WHEN one.relname IN ('django_migrations', 'django_content_type', 'auth_permission');
-        IF pg_relation_size(one.oid) > 1000000 THEN
+        IF pg_total_relation_size(one.oid) > 2000000 THEN
             EXECUTE format('TRUNCATE %I CASCADE', one.relname);
         ELSIF pg_relation_size(one.oid) > 0 THEN
             EXECUTE format('DELETE FROM %I', one.relname);
