@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Callable, Sequence
 
 from posthouse import maillog, wake
 from posthouse.configuration import Configuration, endpoint
 from posthouse.database import Bridge, Unavailable
+from posthouse.delivery import whereabouts
 from posthouse.delivery.claims import MOST_PER_DESTINATION, Claims
 from posthouse.delivery.contents import Contents
 from posthouse.delivery.couriers.outbox import Outbox
@@ -253,9 +252,10 @@ class Runner:
     # -- being a claimant -----------------------------------------------------------------------------------------
 
     async def _register(self) -> None:
-        name = f"{socket.gethostname()}:{os.getpid()}"
         began = self._clock()
-        self._claimant = await self._bridge.write(claiming.register, name, int(began * 1000))
+        now = int(began * 1000)
+        await self._bridge.write(claiming.release_gone, whereabouts.place(), whereabouts.is_gone, now)
+        self._claimant = await self._bridge.write(claiming.register, whereabouts.name(), now)
         self._alive_until = began + claiming.LEASE / 1000
 
     async def _renew_when_needed(self) -> None:

@@ -174,6 +174,7 @@ class Supervisor:
         try:
             os.close(self.alive_writer)
             _die_with_parent()
+            _be_called(f"post:{role}")
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP})
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             random.seed()
@@ -201,7 +202,9 @@ class Supervisor:
             if child is None:
                 continue
             lasted = time.monotonic() - child.started
-            failures = 0 if lasted > 60 else child.failures + 1
+            killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            # Nothing kills itself so: an operator or the kernel did. The next one starts at once, however often.
+            failures = 0 if lasted > 60 or killed else child.failures + 1
             pause = 0.0 if failures <= 1 else min(30.0, 0.5 * 2 ** (failures - 1))
             how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"status {os.WEXITSTATUS(status)}"
             print(f"posthouse: the {child.role} process {pid} ended with {how}; started again in {pause:.0f} s",
@@ -240,6 +243,14 @@ def _die_with_parent() -> None:
     """Ask Linux to end this process when its parent is gone (the pipe says it too, for other systems)."""
     try:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    except (OSError, AttributeError):
+        pass
+
+
+def _be_called(name: str) -> None:
+    """Let ps and top show what this process does, where the system can (Linux keeps 15 letters)."""
+    try:
+        ctypes.CDLL(None).prctl(15, name.encode("ascii")[:15])  # PR_SET_NAME
     except (OSError, AttributeError):
         pass
 

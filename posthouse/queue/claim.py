@@ -8,7 +8,7 @@ down again and again is tried less and less often. Times in milliseconds since 1
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class Claimed:
 
 
 def register(name: str, now: int, lease: int = LEASE) -> int:
-    """Begin to be a claimant (`name`: host:pid, for people); its lease ends `lease` ms from now. Returns its id."""
+    """Begin to be a claimant (`name`: place:pid, see `release_gone`) for `lease` ms from now; returns its id."""
     with database.transaction():
         row = database.fetch(
             "INSERT INTO queue_claimant (name, alive_until) VALUES (%s, %s) RETURNING id", (name[:255], now + lease)
@@ -76,6 +76,24 @@ def retire(claimant: int) -> None:
             "UPDATE queue_delivery SET claimant = NULL, attempts = attempts - 1 WHERE claimant = %s", (claimant,)
         )
         database.run("DELETE FROM queue_claimant WHERE id = %s", (claimant,))
+
+
+def release_gone(place: str, is_gone: Callable[[int], bool], now: int) -> int:
+    """Give back at once what processes of `place` (named place:pid) held that are gone: their lease need not end.
+
+    Returns how many deliveries came back. An empty place knows nothing of processes.
+    """
+    gone = [
+        number
+        for number, name in (database.fetch("SELECT id, name FROM queue_claimant") if place else ())
+        if (of := name.removeprefix(f"{place}:")) != name and of.isdecimal() and is_gone(int(of))
+    ]
+    if not gone:
+        return 0
+    with database.transaction():
+        condition, parameter = database.among("id", gone)
+        database.run(f"UPDATE queue_claimant SET alive_until = 0 WHERE {condition}", (parameter,))
+        return release_dead(now)
 
 
 def release_dead(now: int) -> int:
