@@ -13,6 +13,8 @@ PARAMETERS = 1024  # octets that the parameters of MAIL and RCPT may add to a co
 
 MOST_REMEMBERED = 10_000  # clients of which is remembered whether they are in a network
 
+TOLD_SECONDS = 10.0
+
 
 def engine_limits(limits: configuration.Limits) -> Limits:
     """The configured bounds as the engine wants them."""
@@ -81,6 +83,7 @@ class Doorkeeper:
     def __init__(self, most: int, most_per_client: int) -> None:
         self._most, self._most_per_client = most, most_per_client
         self._inside: dict[str, int] = {}
+        self._told: dict[str, float] = {}
         self.count = 0
 
     def enter(self, key: str) -> Reply | None:
@@ -93,6 +96,15 @@ class Doorkeeper:
         self._inside[key] = inside + 1
         self.count += 1
         return None
+
+    def worth_telling(self, key: str, now: float) -> bool:
+        """Whether the refusal of this client should be logged: once in TOLD_SECONDS, or a flood would fill the log."""
+        if now - self._told.get(key, float("-inf")) < TOLD_SECONDS:
+            return False
+        if len(self._told) >= MOST_REMEMBERED:
+            self._told.clear()
+        self._told[key] = now
+        return True
 
     def leave(self, key: str) -> None:
         """A client that was let in has gone."""

@@ -128,7 +128,9 @@ class Conversation:
         key = client_key(peer.address)
         refusal = desk.doorkeeper.enter(key)
         if refusal is not None:
-            maillog.connection_refused(int(desk.clock() * 1000), peer.address, desk.kind, str(refusal))
+            now = desk.clock()
+            if desk.doorkeeper.worth_telling(key, now):
+                maillog.connection_refused(int(now * 1000), peer.address, desk.kind, str(refusal))
             return refusal
         self._client = key
         if self.server is not None:

@@ -55,6 +55,9 @@ class Reception:
         """
         configuration = self._configuration
         self._certificates = certificates_for(configuration)
+        wanted = configuration.reception.submissions if sockets is None else sockets.get("submissions")
+        if wanted and self._certificates is None:
+            raise listeners.ListenError("submissions: needs [tls] certificate and key")
         self._sockets = listeners.bind(configuration) if sockets is None else {k: list(v) for k, v in sockets.items()}
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
         keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
@@ -90,9 +93,7 @@ class Reception:
     async def _listen(self, desk: Desk, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         factory = partial(_connection, desk, loop)
-        if desk.kind == "submissions":  # RFC 8314 §3.3: TLS from the first octet
-            if self._certificates is None:
-                raise listeners.ListenError("submissions: needs [tls] certificate and key")
+        if desk.kind == "submissions" and self._certificates is not None:  # RFC 8314 §3.3: TLS from the first octet
             server = await loop.create_server(
                 factory, sock=sock, backlog=listeners.BACKLOG, ssl=self._certificates.context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,

@@ -61,3 +61,10 @@ def test_every_configured_bound_reaches_the_engine() -> None:
     for name in names - elsewhere:
         assert getattr(chosen, name) == values[name], name
     assert chosen.command_line == values["command_line"] + PARAMETERS
+
+
+def test_a_flood_from_one_client_is_logged_now_and_then_only() -> None:
+    keeper = Doorkeeper(1, 1)
+    told = [keeper.worth_telling("a", 100.0 + number / 10) for number in range(250)]
+    assert told.count(True) == 3 and told[0]
+    assert keeper.worth_telling("b", 100.0)
