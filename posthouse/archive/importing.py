@@ -11,13 +11,10 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from django.db import connection
-
-from posthouse.archive import mbox_reader
+from posthouse.archive import mbox_reader, search
 from posthouse.archive.errors import ArchiveError, NoSuchArchive
 from posthouse.archive.filing import Filed, Item, file_many, judge
 from posthouse.archive.mbox_reader import Letter, Unreadable
@@ -104,25 +101,26 @@ def import_mbox(
         report = ImportReport(**json.loads(run.report), offset=run.offset, resumed_at=run.offset)
     seen: dict[str, int] = {}
     try:
-        with _large_cache():
-            for batch in mbox_reader.batches(path, report.offset, apart):
-                if stop():
-                    return report
-                if dry_run:
-                    filed = judge(address, [(one.reading, one.digest) for one in batch], seen)
-                    _count(report, batch, filed)
-                else:
-                    filed = _keep(address, archive, digest, batch, now, report)
-                for message in _odd(batch, filed):
-                    if len(report.odd_messages) < MOST_ODD:
-                        report.odd_messages.append(message)
-                    odd(message)
-                progress(Progress(report.offset, size, report.read, report.added))
+        for batch in mbox_reader.batches(path, report.offset, apart):
+            if stop():
+                return report
+            if dry_run:
+                filed = judge(address, [(one.reading, one.digest) for one in batch], seen)
+                _count(report, batch, filed)
+            else:
+                filed = _keep(address, archive, digest, batch, now, report)
+            for message in _odd(batch, filed):
+                if len(report.odd_messages) < MOST_ODD:
+                    report.odd_messages.append(message)
+                odd(message)
+            progress(Progress(report.offset, size, report.read, report.added))
     except Unreadable as error:
         raise ImportFailed(str(error), report) from None
     if not dry_run:
         with transaction():
             ImportRun.objects.filter(archive_id=archive, digest=digest).delete()
+        if report.added:
+            search.settle()
     report.finished = True
     return report
 
@@ -193,20 +191,3 @@ def _size(path: Path) -> int:
         file.seek(max(-4, -path.stat().st_size), 2)
         tail = file.read(4)
     return int(struct.unpack("<I", tail)[0]) if len(tail) == 4 else 0  # RFC 1952 §2.3.1: ISIZE
-
-
-@contextmanager
-def _large_cache() -> Iterator[None]:
-    """More of SQLite's pages in memory while much is written: 64 MiB, then what it was."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA cache_size")
-        [before] = cursor.fetchone()
-        cursor.execute("PRAGMA cache_size = -65536")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA cache_size = {int(before)}")

@@ -22,6 +22,7 @@ from posthouse.archive.counting import NUMBER_BITS
 from posthouse.archive.query import Query, parse
 from posthouse.archive.rows import marks, select_in
 from posthouse.archive.snippets import Segments, snippet
+from posthouse.database import transaction
 
 MOST_COUNTED = 1_000
 RANKED = 2_000
@@ -83,6 +84,9 @@ class Engine(Protocol):
     def add(self, cursor: Any, texts: Sequence[Text]) -> None:
         """Write texts with their index; ids ascend."""
 
+    def settle(self, cursor: Any) -> None:
+        """Put the index in order after much was written."""
+
     def newest(self, cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
         """Ids of postings, newest first."""
 
@@ -122,6 +126,12 @@ def engine() -> Engine:
 def add(cursor: Any, texts: Sequence[Text]) -> None:
     """Write the texts of new postings; they are found from the commit on. Ids should ascend."""
     engine().add(cursor, texts)
+
+
+def settle() -> None:
+    """After much was filed: let the database put its index in order and learn how its words are spread."""
+    with transaction(), connection.cursor() as cursor:
+        engine().settle(cursor)
 
 
 def search(text: str, archives: Sequence[str] | None, sort: str = "date", page: int = 1, size: int = 25) -> Results:

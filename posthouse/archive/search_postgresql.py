@@ -41,6 +41,12 @@ def add(cursor: Any, texts: Sequence[Text]) -> None:
     )  # fmt: skip
 
 
+def settle(cursor: Any) -> None:
+    """Move new entries from the index's waiting list to their places, and count anew what the planner goes by."""
+    cursor.execute("SELECT gin_clean_pending_list('archive_text_search')")
+    cursor.execute("ANALYZE archive_text, archive_posting, archive_thread, archive_knownid")
+
+
 def newest(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
     """See `search.Engine`."""
     return _found(cursor, wanted, "", [], most, skip)

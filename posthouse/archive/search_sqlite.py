@@ -24,6 +24,11 @@ def add(cursor: Any, texts: Sequence[Text]) -> None:
     )
 
 
+def settle(cursor: Any) -> None:
+    """Merge what many small transactions left; bounded, since it holds the write lock (pages, about 4 MB)."""
+    cursor.execute("INSERT INTO archive_search(archive_search, rank) VALUES('merge', 1000)")
+
+
 def newest(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
     """See `search.Engine`."""
     return _found(cursor, wanted, "rowid DESC", most, skip)

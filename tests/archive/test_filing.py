@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.db import connection
 
@@ -12,7 +14,7 @@ from posthouse.configuration import Configuration
 from posthouse.content import keeping
 from posthouse.content.models import Content
 from posthouse.content.spool import spooled_from
-from posthouse.database import transaction
+from posthouse.database import close, transaction
 from posthouse.message.identity import made_up_message_id
 from posthouse.message.parsing import read
 from tests.archive.letters import BEN, GARDEN, NOON, digest, files, letter
@@ -214,6 +216,28 @@ def test_an_archive_is_renamed_and_removed_with_all_it_holds(garden: models.Arch
         filing.remove_archive(GARDEN)
     assert [hit.key for hit in search("ripe", None).hits] == [kept.key]
     assert Content.objects.count() == 1 and models.Tombstone.objects.count() == 0
+
+
+def test_archives_are_filed_in_from_several_sides_at_once(garden: models.Archive) -> None:
+    filing.open_archive("kitchen@lists.example")
+
+    def side(archive: str, first: int) -> list[str]:
+        try:
+            return [
+                files(letter(number, "Re: Tomatoes", answers=number // 2 if number > 1 else ""), archive).key
+                for number in range(first, 31, 2)
+            ]
+        finally:
+            close()
+
+    with ThreadPoolExecutor(4) as pool:
+        sides = [(archive, first) for archive in (GARDEN, "kitchen@lists.example") for first in (1, 2)]
+        keys = [future.result() for future in [pool.submit(side, *one) for one in sides]]
+
+    assert len({key for found in keys for key in found}) == 30
+    assert models.Posting.objects.count() == 60 and counters() == (30, NOON)
+    assert sorted(models.Thread.objects.values_list("postings", flat=True)) == [30, 30]
+    assert set(Content.objects.values_list("uses", flat=True)) == {2}
 
 
 def test_a_filing_costs_a_fixed_number_of_statements_whatever_the_batch(garden: models.Archive) -> None:

@@ -26,9 +26,13 @@ END;
 INSERT INTO archive_search(archive_search) VALUES('rebuild');
 """
 
+# A tsvector stays beside its row, uncompressed up to 4 KB (the body moves out): a common word is found by walking the
+# newest rows, and fetching each vector from elsewhere would cost several times the walk.
 POSTGRESQL = """
 ALTER TABLE archive_text ADD COLUMN search tsvector;
 ALTER TABLE archive_text ALTER COLUMN search SET STATISTICS 1000;
+ALTER TABLE archive_text ALTER COLUMN search SET STORAGE MAIN;
+ALTER TABLE archive_text SET (toast_tuple_target = 4080);
 CREATE INDEX archive_text_search ON archive_text USING gin (search);
 """
 
