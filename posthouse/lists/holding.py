@@ -21,7 +21,7 @@ LONGEST_REASON = 4000
 
 @dataclass(frozen=True, slots=True)
 class HeldFacts:
-    """A posting that waits. `content_id`: its exact bytes; `prefix`: the fields reception put before them."""
+    """A posting that waits. `content_id`: its exact bytes, in `content.keeping`."""
 
     id: int
     list_address: str
@@ -35,7 +35,6 @@ class HeldFacts:
     item: int
     return_path: str
     content_id: int
-    prefix: bytes
 
 
 def held(mailing_list: int | str | None = None, account: int | None = None) -> list[HeldFacts]:
@@ -127,5 +126,4 @@ def _facts(row: HeldPosting) -> HeldFacts:
         item=row.item,
         return_path=row.return_path,
         content_id=row.content_id,
-        prefix=bytes(row.prefix),
     )

@@ -30,6 +30,24 @@ class Setting:
     doc: str
     values: tuple[str, ...] = ()
 
+    @property
+    def allowed(self) -> str:
+        """What its value can be, in words."""
+        if self.kind == CHOICE:
+            return ", ".join(f"`{value}`" for value in self.values)
+        if self.kind == NUMBER:
+            return f"a whole number up to {_LARGEST:,}"
+        if self.kind == BOOL:
+            return "`yes` or `no`"
+        return f"{'one line' if self.kind == LINE else 'text'}, up to {_LONGEST[self.kind]:,} characters"
+
+    @property
+    def shown_default(self) -> str:
+        """Its default as an owner would write it, line breaks as a slash; "" where it is empty."""
+        if isinstance(self.default, bool):
+            return "yes" if self.default else "no"
+        return " / ".join(str(self.default).strip("\n").splitlines())
+
 
 FOOTER = """_______________________________________________
 $display_name: $listname

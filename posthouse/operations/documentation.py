@@ -65,7 +65,8 @@ def list_settings_page() -> str:
     lines = [NOTE, "# Settings of a list", "", "`posthouse lists set LIST NAME=VALUE ...` changes them.", ""]
     lines += ["| setting | values | default | what it does |", "|---|---|---|---|"]
     for one in settings.SETTINGS:
-        lines.append(f"| `{one.name}` | {one.values} | `{one.default}` | {one.doc} |")
+        default = f"`{one.shown_default}`" if one.shown_default else "empty"
+        lines.append(f"| `{one.name}` | {one.allowed} | {default} | {one.doc} |")
     return "\n".join(lines) + "\n"
 
 

@@ -113,6 +113,7 @@ def test_every_setting_is_a_field_with_documentation_and_a_default_that_is_allow
         assert setting.name in fields
         assert setting.doc.endswith(".")
         assert settings.parse(setting.name, str(setting.default)) == setting.default
+        assert setting.allowed and "\n" not in setting.shown_default + setting.allowed + setting.doc
 
 
 @sqlite
