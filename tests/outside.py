@@ -27,6 +27,12 @@ class Received:
     tls: bool
 
     @property
+    def subject(self) -> str:
+        """Its subject, read without parsing all of it."""
+        header = self.content.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+        return next((line[9:] for line in header.split("\r\n") if line.lower().startswith("subject: ")), "")
+
+    @property
     def message(self) -> EmailMessage:
         return email.message_from_bytes(self.content, policy=email.policy.default)  # type: ignore[return-value]
 
