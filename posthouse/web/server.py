@@ -1,0 +1,123 @@
+"""The web role: waitress on sockets it is given, until SIGTERM; answers that were begun are finished."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any, Final
+
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
+
+from posthouse import database, maillog
+from posthouse.configuration import Configuration
+from posthouse.web.wsgi import application
+
+GRACE: Final = 10.0  # seconds that answers under way get after SIGTERM
+IDLE_TIMEOUT: Final = 75  # seconds a kept connection may be silent
+MOST_CONNECTIONS: Final = 500
+MOST_REQUEST_BODY: Final = 2 * 1024 * 1024  # bytes: forms only; mail does not come this way
+MOST_REQUEST_HEADER: Final = 32 * 1024
+EVENTS_EVERY: Final = 1.0  # seconds between writes of maillog events that wait
+
+
+def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
+    """Serve the site on `sockets` (listening, maybe shared with other processes) until SIGTERM or SIGINT. Blocks."""
+    for name, level in (("django.request", logging.ERROR), ("waitress.queue", logging.ERROR)):
+        logging.getLogger(name).setLevel(level)  # a missing page or a busy moment is no event for the log
+    channels: dict[int, Any] = {}
+    server = create_server(
+        application,
+        map=channels,
+        sockets=sockets,
+        threads=max(1, configuration.web.threads),
+        ident="",
+        channel_timeout=IDLE_TIMEOUT,
+        connection_limit=MOST_CONNECTIONS,
+        max_request_body_size=MOST_REQUEST_BODY,
+        max_request_header_size=MOST_REQUEST_HEADER,
+        clear_untrusted_proxy_headers=False,  # middleware.believe_proxies decides, by web.trusted_proxies
+        asyncore_use_poll=True,
+    )
+    stopping = _Stopping()
+    try:
+        _run(channels, stopping)
+        _finish(channels)
+    finally:
+        server.task_dispatcher.shutdown(cancel_pending=False, timeout=2)
+        wasyncore.close_all(channels, ignore_all=True)
+        maillog.flush()
+        database.close()
+        stopping.close()
+
+
+class _Stopping:
+    """Remembers that SIGTERM or SIGINT came, and wakes the loop by a byte in a pipe."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def close(self) -> None:
+        """Put the process's signals back as they were."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self.reader)
+        os.close(self._writer)
+
+
+class _Ear(wasyncore.file_dispatcher):  # type: ignore[misc]  # waitress is untyped
+    """Lets the loop hear the pipe that signals write to."""
+
+    def handle_read(self) -> None:
+        self.recv(64)
+
+    def writable(self) -> bool:
+        return False
+
+
+def _run(channels: dict[int, Any], stopping: _Stopping) -> None:
+    ear = _Ear(stopping.reader, channels)
+    flushed = time.monotonic()
+    while not stopping.asked:
+        wasyncore.loop(timeout=EVENTS_EVERY, use_poll=True, map=channels, count=1)
+        if time.monotonic() - flushed >= EVENTS_EVERY:
+            flushed = time.monotonic()
+            try:
+                maillog.flush()
+            except Exception:
+                logging.getLogger(__name__).exception("events could not be written now; they wait")
+    ear.close()
+
+
+def _finish(channels: dict[int, Any]) -> None:
+    """Take no more connections; close idle ones; let the others finish what they answer, within the grace."""
+    for one in list(channels.values()):
+        if isinstance(one, BaseWSGIServer):
+            one.accepting = False
+            one.socket.close()
+            one.del_channel()
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until:
+        busy = False
+        for one in list(channels.values()):
+            if isinstance(one, HTTPChannel):
+                if one.requests or one.total_outbufs_len:
+                    busy = True
+                else:
+                    one.handle_close()
+        if not busy:
+            return
+        wasyncore.loop(timeout=0.1, use_poll=True, map=channels, count=1)

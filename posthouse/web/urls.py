@@ -1,0 +1,102 @@
+"""What exists, and which view answers it."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path, register_converter
+
+from posthouse.web.views import archive, feeds, held, lists, message, search, signing_in, site, trial
+
+
+class AddressConverter:
+    """The posting address of a list, as it stands in a path."""
+
+    regex = r"[^/\s@]{1,64}@[^/\s@]{1,255}"
+
+    def to_python(self, value: str) -> str:
+        """Lists are found by their address in lower case."""
+        return value.lower()
+
+    def to_url(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+class KeyConverter:
+    """A Message-ID-Hash: 32 letters of base32."""
+
+    regex = r"[A-Za-z2-7]{32}"
+
+    def to_python(self, value: str) -> str:
+        """Keys are kept in upper case."""
+        return value.upper()
+
+    def to_url(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+class YearConverter:
+    """A year of mail."""
+
+    regex = r"(?:19|20|21)[0-9]{2}"
+
+    def to_python(self, value: str) -> int:
+        """As a number."""
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        """Four digits."""
+        return f"{value:04d}"
+
+
+class MonthConverter(YearConverter):
+    """A month, two digits."""
+
+    regex = r"(?:0[1-9]|1[0-2])"
+
+    def to_url(self, value: int) -> str:
+        """Two digits."""
+        return f"{value:02d}"
+
+
+register_converter(AddressConverter, "address")
+register_converter(KeyConverter, "key")
+register_converter(YearConverter, "year")
+register_converter(MonthConverter, "month")
+
+_ARCHIVE = "archives/<address:address>/"
+
+# The most read pages come first: the resolver tries one after the other.
+urlpatterns: list[URLPattern] = [
+    path(f"{_ARCHIVE}thread/<key:key>/", archive.thread),
+    path(f"{_ARCHIVE}message/<key:key>/", message.show),
+    path(_ARCHIVE, archive.front),
+    path("search", search.everywhere),
+    path(f"{_ARCHIVE}search", search.one_archive),
+    path("", archive.site),
+    path("static/<str:name>", site.asset),
+    path(f"{_ARCHIVE}message/<key:key>/raw", message.raw),
+    path(f"{_ARCHIVE}message/<key:key>/headers", message.headers),
+    path(f"{_ARCHIVE}message/<key:key>/attachment/<int:number>/<path:name>", message.attachment),
+    path(f"{_ARCHIVE}thread/<key:key>/mbox", feeds.thread_mbox),
+    path(f"{_ARCHIVE}thread/<key:key>/feed.atom", feeds.thread_feed),
+    path(f"{_ARCHIVE}feed.atom", feeds.archive_feed),
+    path(f"{_ARCHIVE}<year:year>/<month:number>/", archive.month),
+    path("lists/<address:address>/", lists.about),
+    path("held/", held.inbox),
+    path("held/<int:number>/", held.show),
+    path("sign-in/", signing_in.ask),
+    path("sign-in/<str:token>/", signing_in.arrive),
+    path("sign-out/", signing_in.leave),
+    path("unsubscribe/<str:token>/", lists.unsubscribe),
+    path("confirm/<str:token>/", lists.confirm),
+    path("trial/outbox", trial.outbox),
+    path("trial/outbox/<int:number>", trial.message),
+    path("robots.txt", site.robots),
+    path("health", site.health),
+]
+
+handler400 = "posthouse.web.views.site.malformed"
+handler403 = "posthouse.web.views.site.refused"
+handler404 = "posthouse.web.views.site.not_found"
+handler500 = "posthouse.web.views.site.failed"

@@ -1,0 +1,153 @@
+"""Signing in by a mailed link, and signing out."""
+
+from __future__ import annotations
+
+import random
+import time
+from urllib.parse import urlencode
+
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from posthouse import maillog
+from posthouse.configuration import active
+from posthouse.content.spool import spooled_from
+from posthouse.database import transaction
+from posthouse.directory import accounts
+from posthouse.directory.errors import LinkSpent, NoSuchAccount
+from posthouse.directory.models import Account, SignInLink
+from posthouse.directory.moments import moment
+from posthouse.message.compose import notice
+from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
+from posthouse.message.identity import new_message_id
+from posthouse.queue.enqueue import Arrival, enqueue
+from posthouse.queue.identity import new_queue_id
+from posthouse.web import links
+from posthouse.web.access import visitor
+from posthouse.web.answers import page
+from posthouse.web.forms.account import SignIn
+
+MOST_MAILS = 3  # sign-in links of one account that work at the same time: nobody is flooded with them
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def _onward(text: str) -> str:
+    """Where to go afterwards: a path of this site, nothing else."""
+    if text.startswith("/") and url_has_allowed_host_and_scheme(text, allowed_hosts=None):
+        return text[:1000]
+    return "/"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask(request: HttpRequest) -> HttpResponse:
+    """Ask for an address and mail it a link; the answer is the same for known and unknown addresses."""
+    onward = _onward((request.POST if request.method == "POST" else request.GET).get("next", "/"))
+    form = SignIn(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        address = str(form.cleaned_data["address"])
+        send_link(address, onward, request.META.get("REMOTE_ADDR", ""), time.time_ns() // 1_000_000)
+        return page(request, "account/sign_in.html", {"sent": address, "form": form, "onward": onward})
+    status = 422 if form.errors else 200
+    return page(request, "account/sign_in.html", {"sent": "", "form": form, "onward": onward}, status=status)
+
+
+def send_link(address: str, onward: str, peer: str, now: int) -> None:
+    """Mail a sign-in link to `address` when it is known; `now` in milliseconds.
+
+    A known address and an unknown one both cost one durable transaction, so that the time tells nothing either.
+    """
+    with transaction():
+        waiting = SignInLink.objects.filter(
+            account__addresses__key=address.lower(), expires_at__gt=moment(now)
+        ).count()  # fmt: skip
+        token = ""
+        if waiting < MOST_MAILS:
+            try:
+                token = accounts.sign_in_link(address, now)
+            except NoSuchAccount:
+                pass
+        maillog.record(now, "sign-in-asked", 0, address, peer=peer, sent=bool(token))
+        if token:
+            _mail(address, token, onward, now)
+
+
+def _mail(address: str, token: str, onward: str, now: int) -> None:
+    chosen = active()
+    link = links.absolute(f"/sign-in/{token}/")
+    if onward != "/":
+        link += f"?{urlencode({'next': onward})}"
+    text = _(
+        "Somebody, probably you, asked to sign in at %(site)s with this address.\n"
+        "Open this page and press the button:\n\n"
+        "%(link)s\n\n"
+        "The link works once, for ten minutes. If it was not you, do nothing: nobody gets in without this message.\n"
+    ) % {"site": chosen.web.base_url, "link": link}
+    seconds = now // 1000
+    content = notice(
+        author=f"Posthouse <postmaster@{chosen.host}>",
+        to=address,
+        subject=_("Your link to sign in"),
+        text=text,
+        message_id=new_message_id(chosen.host, seconds, random.SystemRandom()),
+        date=seconds,
+    )
+    enqueue(
+        Arrival(
+            item=new_queue_id(now * 1000),
+            content=spooled_from(content),
+            prefix=b"",
+            envelope=Envelope(NULL_RETURN_PATH, (Recipient(address),)),
+            origin="notice",
+            received_at=now,
+        )
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def arrive(request: HttpRequest, token: str) -> HttpResponse:
+    """The mailed link: a button, since mail scanners open links; pressing it signs in."""
+    onward = _onward(request.GET.get("next", "/"))
+    if request.method != "POST":
+        return page(
+            request, "list/token.html",
+            _token_page(_("Sign in"), [_("One more step: press the button.")], button=_("Sign in")),
+        )  # fmt: skip
+    try:
+        account = accounts.redeem(token, time.time_ns() // 1_000_000)
+    except LinkSpent:
+        return page(
+            request, "list/token.html",
+            _token_page(
+                _("This link no longer works"),
+                [_("Each link works once and for ten minutes. Ask for a new one.")],
+                onward=(f"/sign-in/?{urlencode({'next': onward})}", _("Send me a new link")),
+            ),
+            status=410,
+        )  # fmt: skip
+    login(request, Account.objects.get(pk=account), backend=BACKEND)
+    return HttpResponseRedirect(onward)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def leave(request: HttpRequest) -> HttpResponse:
+    """Sign out, by a button."""
+    if request.method == "POST":
+        logout(request)
+        return HttpResponseRedirect("/")
+    who = visitor(request)
+    if not who.account:
+        return HttpResponseRedirect("/sign-in/")
+    names = ", ".join(accounts.addresses_of(who.account)) or who.name
+    return page(
+        request, "list/token.html",
+        _token_page(_("Sign out"), [_("You are signed in as %(names)s.") % {"names": names}], button=_("Sign out")),
+    )  # fmt: skip
+
+
+def _token_page(
+    title: str, lines: list[str], button: str = "", onward: tuple[str, str] | None = None
+) -> dict[str, object]:
+    return {"title": title, "lines": lines, "button": button, "onward": onward, "grave": False, "no_csrf": False}

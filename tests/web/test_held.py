@@ -1,0 +1,107 @@
+"""Held mail on the web: one inbox for all lists somebody decides for."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from posthouse.content import keeping
+from posthouse.content.spool import spooled_from
+from posthouse.lists.models import HeldPosting, MailingList
+from posthouse.queue.models import Delivery
+from tests.people import ANA, EVE
+from tests.web.neighbourhood import Neighbourhood
+
+
+def hold(list_name: str, number: int, text: str = "Let me in") -> int:
+    octets = (
+        f"From: Eve <{EVE}>\r\nTo: {list_name}@lists.example\r\nSubject: Plea {number}\r\n"
+        f"Date: Thu, 28 May 2026 20:26:40 +0000\r\nMessage-ID: <{list_name}{number}@elsewhere.example>\r\n"
+        f"X-Odd: <script>alert(1)</script>\r\n\r\n{text}\r\n"
+    ).encode()
+    row = HeldPosting.objects.create(
+        mailing_list=MailingList.objects.get(list_name=list_name), content_id=keeping.keep(spooled_from(octets)),
+        item=number, return_path=EVE, author=EVE, subject=f"Plea {number}", size=len(octets),
+        message_id=f"{list_name}{number}@elsewhere.example", rule="nonmember", reason="not a member",
+        held_at=timezone.now(),
+    )  # fmt: skip
+    return int(row.pk)
+
+
+def waiting() -> set[int]:
+    return set(HeldPosting.objects.values_list("pk", flat=True))
+
+
+def test_the_inbox_gathers_all_lists_somebody_decides_for(site: Neighbourhood) -> None:
+    hold("garden", 1)
+    hold("board", 2)
+    seen = {who: site.as_(who).get("/held/").content.decode() for who in ("ana", "mona", "owen", "root")}
+    assert "Plea" not in seen["ana"]
+    assert "Plea 2" in seen["mona"] and "Plea 1" not in seen["mona"]
+    for who in ("owen", "root"):
+        assert "Plea 1" in seen[who] and "Plea 2" in seen[who]
+
+
+def test_releasing_sends_it_to_the_members(site: Neighbourhood) -> None:
+    number = hold("garden", 1)
+    answer = site.as_("owen").post(f"/held/{number}/", {"act": "release"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/held/")
+    assert waiting() == set()
+    assert ANA in {row.recipient for row in Delivery.objects.all()}
+
+
+def test_rejecting_tells_the_author_the_reason(quick_site: Neighbourhood) -> None:
+    number = hold("garden", 1)
+    client = quick_site.as_("owen")
+    missing = client.post(f"/held/{number}/", {"act": "reject", "reason": " "})
+    assert missing.status_code == 422 and waiting() == {number}
+    client.post(f"/held/{number}/", {"act": "reject", "reason": "Only about vegetables."})
+    assert waiting() == set()
+    [row] = Delivery.objects.select_related("message")
+    assert row.recipient == EVE
+    assert b"Only about vegetables." in keeping.read(row.message.content_id).all()
+
+
+def test_discarding_tells_nobody(quick_site: Neighbourhood) -> None:
+    number = hold("garden", 1)
+    quick_site.as_("owen").post(f"/held/{number}/", {"act": "discard"})
+    assert waiting() == set() and not Delivery.objects.exists()
+
+
+def test_many_are_decided_at_once(quick_site: Neighbourhood) -> None:
+    numbers = [hold("garden", number) for number in range(5)]
+    answer = quick_site.as_("owen").post("/held/", {"held": [str(one) for one in numbers[:4]], "act": "discard"})
+    assert answer.status_code == 200
+    assert "4 messages decided" in answer.content.decode()
+    assert waiting() == {numbers[4]}
+
+
+def test_nobody_decides_for_a_list_that_is_not_theirs(site: Neighbourhood) -> None:
+    garden, board = hold("garden", 1), hold("board", 2)
+    for who in ("ana", "eve"):
+        assert site.as_(who).post(f"/held/{board}/", {"act": "discard"}).status_code == 404
+    site.as_("mona").post("/held/", {"held": [str(garden), str(board)], "act": "discard"})
+    assert waiting() == {garden}
+
+
+@pytest.mark.parametrize("fields", [{}, {"act": "discard"}, {"held": "1"}, {"held": "x", "act": "discard"}])
+def test_a_form_that_says_too_little_changes_nothing(quick_site: Neighbourhood, fields: dict[str, str]) -> None:
+    number = hold("garden", 1)
+    fields = {name: str(number) if value == "1" else value for name, value in fields.items()}
+    assert quick_site.as_("owen").post("/held/", fields).status_code == 422
+    assert waiting() == {number}
+
+
+def test_looking_never_decides(quick_site: Neighbourhood) -> None:
+    number = hold("garden", 1)
+    client = quick_site.as_("owen")
+    client.get(f"/held/{number}/?act=discard")
+    client.get(f"/held/?act=discard&held={number}")
+    assert waiting() == {number}
+
+
+def test_a_held_message_is_shown_as_text(quick_site: Neighbourhood) -> None:
+    number = hold("garden", 1, '<img src=x onerror="alert(1)"> javascript:alert(2)')
+    page = quick_site.as_("owen").get(f"/held/{number}/").content.decode()
+    assert "<img" not in page and "<script" not in page and 'href="javascript' not in page
+    assert "&lt;img src=x onerror=" in page

@@ -1,0 +1,99 @@
+"""The web role as a process: several share the sockets, and SIGTERM lets answers be finished."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from posthouse import database
+from posthouse.configuration import Configuration
+
+
+@pytest.fixture
+def listening() -> Iterator[list[socket.socket]]:
+    """A listening socket on each of two free ports."""
+    made = []
+    for _ in range(2):
+        one = socket.socket()
+        one.bind(("127.0.0.1", 0))
+        one.listen(50)
+        made.append(one)
+    yield made
+    for one in made:
+        one.close()
+
+
+def start(chosen: Configuration, sockets: list[socket.socket]) -> int:
+    """Fork a web process; its id."""
+    from posthouse.web import server
+
+    database.close()
+    child = os.fork()  # its output goes nowhere: a child that outlives a failed test must not hold the test's pipes
+    if child:
+        return child
+    status = 1
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    signal.alarm(60)
+    try:
+        server.serve(chosen, sockets)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def ask(one: socket.socket, path: str = "/health") -> tuple[int, bytes, dict[str, str]]:
+    connection = http.client.HTTPConnection(*one.getsockname(), timeout=20)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read(), dict(answer.getheaders())
+
+
+def test_processes_share_the_sockets_and_stop_when_told(sqlite: Configuration, listening: list[socket.socket]) -> None:
+    children = [start(sqlite, listening) for _ in range(2)]
+    for one in listening * 3:
+        status, body, headers = ask(one)
+        assert (status, body) == (200, b"ok\n")
+        assert "Server" not in headers
+    os.kill(children[0], signal.SIGTERM)
+    assert os.waitpid(children[0], 0)[1] == 0
+    assert ask(listening[0])[0] == 200  # the other one answers
+    os.kill(children[1], signal.SIGTERM)
+    assert os.waitpid(children[1], 0)[1] == 0
+
+
+def test_a_request_that_was_begun_is_answered_after_sigterm(
+    sqlite: Configuration, listening: list[socket.socket]
+) -> None:
+    child = start(sqlite, listening)
+    assert ask(listening[0])[0] == 200
+    late = socket.create_connection(listening[0].getsockname(), timeout=20)
+    late.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+    slow = http.client.HTTPConnection(*listening[0].getsockname(), timeout=20)
+    slow.request("GET", "/")
+    os.kill(child, signal.SIGTERM)
+    assert slow.getresponse().status == 200
+    assert os.waitpid(child, 0)[1] == 0
+    late.close()
+
+
+def test_head_and_odd_requests_keep_the_connection_in_step(
+    sqlite: Configuration, listening: list[socket.socket]
+) -> None:
+    child = start(sqlite, listening)
+    connection = http.client.HTTPConnection(*listening[0].getsockname(), timeout=20)
+    for method, path, expected in (("HEAD", "/", 200), ("GET", "/health", 200), ("HEAD", "/nowhere", 404),
+                                   ("DELETE", "/", 405), ("GET", "/", 200)):  # fmt: skip
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == expected
+        assert (body == b"") is (method in ("HEAD", "DELETE"))
+    os.kill(child, signal.SIGTERM)
+    assert os.waitpid(child, 0)[1] == 0
