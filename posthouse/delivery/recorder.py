@@ -71,6 +71,11 @@ class Recorder:
         """Outcomes that are not yet being written."""
         return len(self._batch.outcomes)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being gathered or written."""
+        return self._task is not None
+
     def add(self, outcome: Outcome, capture: Capture | None = None) -> None:
         """Hand over the end of an attempt."""
         self._batch.outcomes.append(outcome)

@@ -48,7 +48,7 @@ class FarHost:
         self.most_connections = 0  # at the same time; then 421
         self.taken: list[Taken] = []
         self.said: list[str] = []  # every command line that came
-        self.connections = self.open = self.most_open = self.final_waiting = 0
+        self.connections = self.open = self.most_open = self.final_waiting = self.turned_away = 0
         self.per_connection: Counter[int] = Counter()
         self.arrived = asyncio.Condition()
         self.on_taken: Callable[[Taken], None] = lambda taken: None
@@ -98,6 +98,7 @@ class FarHost:
         try:
             await self._happened()
             if self.most_connections and self.open > self.most_connections:
+                self.turned_away += 1
                 self._say(writer, "421 4.7.0 too many connections")
                 return
             await _Conversation(self, reader, writer, number).run()

@@ -195,6 +195,38 @@ def test_a_host_that_ends_connections_after_some_messages_gets_the_rest_over_new
     run(work)
 
 
+def test_a_host_that_ends_every_connection_after_one_message_defers_nobody(sqlite: Configuration) -> None:
+    async def work() -> None:
+        host = await far("PIPELINING", "CHUNKING")
+        host.most_messages = 1
+        async with leaving(sqlite, host.port, connections_per_destination=1) as house:
+            for number in range(25):
+                await house.sends(f"ben{number}@far.example")
+            await house.runner.settle()
+            assert len({taken.recipients[0] for taken in host.taken}) == len(host.taken) == 25
+            assert await house.events("deferred") == []
+        await host.stop()
+
+    run(work)
+
+
+def test_a_host_that_failed_is_dialled_again_as_soon_as_the_destination_has_rested(sqlite: Configuration) -> None:
+    async def work() -> None:
+        host = await far()
+        host.replies["greeting"] = "421 4.3.2 closed"
+        async with leaving(sqlite, host.port, random=lambda: 0.0) as house:
+            await house.sends("ben@far.example")
+            await house.runner.settle()
+            assert host.connections == 1
+            host.replies.clear()
+            house.clock.at += 46  # the shortest rest, three quarters of a minute
+            await house.runner.settle()
+            assert len(host.taken) == 1
+        await host.stop()
+
+    run(work)
+
+
 @pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail", "rcpt", "data", "final"])
 def test_a_silent_host_is_left_when_its_time_is_up(sqlite: Configuration, stage: str) -> None:
     async def work() -> None:

@@ -187,7 +187,10 @@ def test_the_database_may_go_away_and_what_was_delivered_is_still_recorded(
             hidden = path.rename(path.with_name("hidden"))
             host.gate.set()
             await host.took(1)
-            with pytest.raises(bridge_module.Unavailable):
+            recorder = house.runner._recorder
+            while recorder.waiting or not recorder.busy:  # noqa: ASYNC110  # until the outcome is being written
+                await asyncio.sleep(0.001)
+            with pytest.raises(bridge_module.Unavailable):  # behind it in the same thread: it has failed by then
                 await house.bridge.write(claim.register, "probe", 0)
             hidden.rename(path)
             await house.runner.settle()
