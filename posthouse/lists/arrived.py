@@ -39,9 +39,9 @@ class Arrived:
         """The content where it is kept."""
         return keeping.read(self.content_id)
 
-    @cached_property
+    @property
     def content(self) -> bytes:
-        """The content exactly as it came, whole in memory."""
+        """The content exactly as it came, whole in memory; not kept there, since it may be large."""
         return bytes(self.body.all())
 
     def beginning(self, most: int) -> bytes:
@@ -82,9 +82,10 @@ class Arrived:
 
     def reading(self) -> Reading:
         """What the message says; identity and date come from the prefix, or from its bytes, where it has none."""
-        reading = read(self.content)
+        content = self.content
+        reading = read(content)
         if reading.message_id is None:
-            made_up = self.message_id or made_up_message_id(self.content).strip("<>")
+            made_up = self.message_id or made_up_message_id(content).strip("<>")
             reading = replace(reading, message_id=made_up)
         if reading.sent_at is None and self.prefix:
             dated = read(self.prefix + b"\r\n")

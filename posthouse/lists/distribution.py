@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from posthouse import configuration
 from posthouse.address import AddressError, key_of
-from posthouse.content import keeping
-from posthouse.content.spool import spooled_from
+from posthouse.content import files, keeping
+from posthouse.content.spool import LARGE, Spool, Spooled, spooled_from
 from posthouse.lists import addresses
 from posthouse.lists.arrived import Arrived
 from posthouse.lists.models import ENABLED, MEMBER, MailingList
@@ -22,7 +23,7 @@ def distribute(mailing_list: MailingList, arrived: Arrived, prepared: bytes, now
     The return path is the list's bounce address; each copy's own is made of it as the copy leaves (`departure`).
     """
     select, parameters = recipients(mailing_list, arrived)
-    content_id = keeping.keep(spooled_from(prepared))
+    content_id = keeping.keep(_spooled(prepared))
     header, _ = split(prepared)
     number = enqueue_selected(
         item=new_queue_id(now * 1000),
@@ -40,6 +41,17 @@ def distribute(mailing_list: MailingList, arrived: Arrived, prepared: bytes, now
     )
     keeping.release([content_id])
     return number
+
+
+def _spooled(prepared: bytes) -> Spooled:
+    """Large content becomes a file, as it does when it comes from outside."""
+    if len(prepared) <= LARGE:
+        return spooled_from(prepared)
+    spool = Spool(files.incoming(configuration.active().data))
+    view = memoryview(prepared)
+    for start in range(0, len(view), LARGE):
+        spool.write(view[start : start + LARGE])
+    return spool.finish()
 
 
 def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[str | int]]:

@@ -103,7 +103,7 @@ def leave_now(list_pk: int, address: str, by: str, now: int) -> bool:
 def list_of(list_pk: int, locked: bool = False) -> MailingList:
     """The list's row with its domain; `locked`: until the commit nobody else has it so. Raises NoSuchList."""
     rows = MailingList.objects.select_related("domain").filter(pk=list_pk)
-    row = (rows.select_for_update(of=("self",)) if locked else rows).first()
+    row = (rows.select_for_update(of=("self",), no_key=True) if locked else rows).first()
     if row is None:
         raise NoSuchList(f"the list number {list_pk} was removed")
     return row

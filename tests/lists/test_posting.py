@@ -280,3 +280,14 @@ def test_the_list_remembers_when_it_was_posted_to() -> None:
     row = MailingList.objects.get()
     assert row.post_id == 2
     assert row.last_post_at is not None
+
+
+@both
+def test_a_large_posting_is_kept_as_files_and_loses_nothing() -> None:
+    has_list(members=[ANA])
+    content = letter(ANA, GARDEN, "Tomatoes", "\r\n".join(f"{number:070}" for number in range(9_000)))
+    arrives(content, GARDEN, ANA)
+    [(message, prepared, _)] = waiting()
+    assert keeping.read(message.content_id).path is not None
+    assert content.partition(b"\r\n\r\n")[2].rstrip() in prepared
+    assert keeping.read(Posting.objects.get().content_id).all() == content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from string import Template
 
 from posthouse.lists import notices
@@ -23,18 +22,26 @@ FOREIGN = (
 )  # fmt: skip
 
 
-@dataclass
 class Preparation:
-    """A posting on its way to its copies. `message_id`: bare; `permalink`: "" where nothing is archived."""
+    """A posting on its way to its copies. `message_id`: bare; `permalink`: "" where nothing is archived.
 
-    mailing_list: MailingList
-    editor: HeaderEditor
-    message_id: str
-    permalink: str
-    values: dict[str, str] = field(init=False)
+    Steps that need the whole message come first and change `content`; those that need its header change `editor`,
+    which takes the content over. So a large posting is in memory two or three times, not once for every step.
+    """
 
-    def __post_init__(self) -> None:
-        self.values = {**notices.placeholders(self.mailing_list), "permalink": self.permalink}
+    def __init__(self, mailing_list: MailingList, content: bytes, message_id: str, permalink: str) -> None:
+        self.mailing_list, self.message_id, self.permalink = mailing_list, message_id, permalink
+        self.values = {**notices.placeholders(mailing_list), "permalink": permalink}
+        self.content = content
+        self._editor: HeaderEditor | None = None
+
+    @property
+    def editor(self) -> HeaderEditor:
+        """The header, to be edited."""
+        if self._editor is None:
+            self._editor = HeaderEditor.on(self.content)
+            self.content = b""
+        return self._editor
 
 
 Step = Callable[[Preparation], None]
@@ -83,18 +90,19 @@ def precedence(preparation: Preparation) -> None:
 
 
 def footer(preparation: Preparation) -> None:
-    """Put the list's footer below the text, filled in."""
+    """Put the list's footer below the text, filled in; an edit of the content, so it must come first."""
     text = Template(preparation.mailing_list.footer).safe_substitute(preparation.values)
     if text.strip():
-        preparation.editor = HeaderEditor.on(append_footer(preparation.editor.content(), text))
+        preparation.content = append_footer(preparation.content, text)
 
 
-STEPS: tuple[Step, ...] = (cleanse, identity, subject_prefix, list_fields, archived_at, precedence, footer)
+STEPS: tuple[Step, ...] = (footer, cleanse, identity, subject_prefix, list_fields, archived_at, precedence)
 
 
 def prepare(mailing_list: MailingList, content: bytes, message_id: str, permalink: str) -> bytes:
     """What all copies of a posting share. `message_id`: bare; `permalink`: "" where nothing is archived."""
-    preparation = Preparation(mailing_list, HeaderEditor.on(content), message_id, permalink)
+    preparation = Preparation(mailing_list, content, message_id, permalink)
+    del content
     for step in STEPS:
         step(preparation)
     return preparation.editor.content()
