@@ -51,42 +51,46 @@ def send(
     if not reached:
         return 0
     item = new_queue_id(now * 1000)
-    subject, text = render(row, kind, values)
     message_id = f"<{name_of(item).lower()}.{kind}@{row.domain.name}>"
-    extra = [("Precedence", "bulk")]
-    if reply_to:
-        extra.append(("Reply-To", f"<{reply_to}>"))
-    if answers and answers.isascii() and len(answers) < 900:
-        extra += [("In-Reply-To", f"<{answers}>"), ("References", f"<{answers}>")]
+    owner = addresses.of(row.address, addresses.OWNER)
+    subject, text = render(row, kind, values)
     content = notice(
-        author=f"{encode_phrase(row.display_name)} <{addresses.of(row.address, addresses.OWNER)}>",
-        to=f"<{reached[0]}>" if len(reached) == 1 else f"<{addresses.of(row.address, addresses.OWNER)}>",
+        author=f"{encode_phrase(row.display_name)} <{owner}>",
+        to=f"<{reached[0]}>" if len(reached) == 1 else f"<{owner}>",
         subject=subject,
         text=text,
         message_id=message_id,
         date=now // 1000,
         auto_submitted="auto-replied" if answers else "auto-generated",
-        extra_headers=extra,
+        extra_headers=_extra(reply_to, answers),
         attachments=attachments,
     )
-    envelope = Envelope(
-        return_path=NULL_RETURN_PATH,
-        recipients=tuple(Recipient(address) for address in reached),
-        body="7BIT" if content.isascii() else "8BITMIME",
-        smtputf8=not all(address.isascii() for address in reached),
+    return enqueue(
+        Arrival(
+            item=item,
+            content=spooled_from(content),
+            prefix=b"",
+            envelope=Envelope(
+                return_path=NULL_RETURN_PATH,
+                recipients=tuple(Recipient(address) for address in reached),
+                body="7BIT" if content.isascii() else "8BITMIME",
+                smtputf8=not all(address.isascii() for address in reached),
+            ),
+            origin="notice",
+            received_at=now,
+            message_id=message_id.strip("<>"),
+            because=because,
+        )
     )
-    arrival = Arrival(
-        item=item,
-        content=spooled_from(content),
-        prefix=b"",
-        envelope=envelope,
-        origin="notice",
-        received_at=now,
-        message_id=message_id.strip("<>"),
-        because=because,
-    )
-    enqueue(arrival)
-    return item
+
+
+def _extra(reply_to: str, answers: str) -> list[tuple[str, str]]:
+    fields = [("Precedence", "bulk")]
+    if reply_to:
+        fields.append(("Reply-To", f"<{reply_to}>"))
+    if answers and answers.isascii() and len(answers) < 900:  # RFC 3834 §3.1.5
+        fields += [("In-Reply-To", f"<{answers}>"), ("References", f"<{answers}>")]
+    return fields
 
 
 def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOST_A_DAY) -> bool:

@@ -38,7 +38,7 @@ def take(mailing_list: MailingList, arrived: Arrived, now: int) -> Taken:
 
 def publish(mailing_list: MailingList, arrived: Arrived, now: int) -> int:
     """Keep the posting exactly as it came, prepare what its copies share, send one to every member: how many."""
-    # The list's row is locked first, here and in `subscription`, so that two acts never wait for each other in a circle.
+    # The list's row is locked first, here and in `subscription`: two acts never wait for each other in a circle.
     MailingList.objects.filter(pk=mailing_list.pk).update(last_post_at=moment(now), post_id=F("post_id") + 1)
     message_id, permalink = file(mailing_list, arrived, now)
     prepared = prepare(mailing_list, joined(arrived.prefix, arrived.content), message_id, permalink)
