@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ from posthouse.configuration import Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.directory import accounts, domains
 from posthouse.lists import creation
-from posthouse.routing import Refused, Router, ToAddresses, ToList, ToRemote, router
+from posthouse.routing import Destination, Refused, Router, ToAddresses, ToList, ToRemote, router
 
 GARDEN = "garden@lists.example"
 
@@ -97,15 +98,31 @@ def test_without_any_word_a_change_is_seen_within_seconds(bridge: Bridge, clock:
     asyncio.run(scene())
 
 
-def test_a_change_during_a_look_is_not_overwritten_by_what_the_look_saw(bridge: Bridge, clock: Clock) -> None:
+def test_a_late_answer_from_before_a_change_is_not_remembered(
+    bridge: Bridge, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, may_answer = threading.Event(), threading.Event()
+    plain = router.precedence.route
+
+    def slow(address: str, may_relay: bool = False) -> Destination:
+        found = plain(address, may_relay)
+        looked.set()
+        may_answer.wait(20)
+        return found
+
     async def scene() -> None:
         roads = Router(bridge, clock)
         await roads.route("ana@far.example")
-        look = asyncio.ensure_future(roads.route(GARDEN))
-        await asyncio.sleep(0)
+        with monkeypatch.context() as patch:
+            patch.setattr(router.precedence, "route", slow)
+            look = asyncio.ensure_future(roads.route(GARDEN))
+            await asyncio.to_thread(looked.wait, 20)
+        await bridge.write(creation.remove, GARDEN)
         roads.forget()
+        await roads.route("ana@far.example")
+        may_answer.set()
         await look
-        assert roads.known(GARDEN) is None
+        assert isinstance(await roads.route(GARDEN), Refused)
 
     asyncio.run(scene())
 
