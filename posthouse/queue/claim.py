@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from posthouse import database
+from posthouse import database, maillog
+from posthouse.queue.destinations import domain_of
 from posthouse.queue.errors import ClaimantGone
 
 LEASE = 30_000
@@ -141,7 +142,7 @@ def claim(claimant: int, now: int, most: int, per_destination: int, full: Collec
             taken += rows
             if len(rows) == len(chosen) or len(taken) >= most:
                 break  # else another claimant had some of them first (PostgreSQL): look for others
-        return _described(claimant, taken)
+        return _described(claimant, taken, now)
 
 
 def _prove_life(claimant: int, now: int) -> None:
@@ -239,18 +240,27 @@ def _take(claimant: int, ids: list[int]) -> list[tuple[Any, ...]]:
     )
 
 
-def _described(claimant: int, rows: list[tuple[Any, ...]]) -> list[Claimed]:
-    """The claims with their messages, each message read once."""
+def _described(claimant: int, rows: list[tuple[Any, ...]], now: int) -> list[Claimed]:
+    """The claims with their messages, each message read once.
+
+    A delivery whose message is gone (no act leaves one; a damaged database may) is dropped, with a word in the maillog:
+    it must not stop the others.
+    """
     if not rows:
         return []
     messages = messages_of({row[1] for row in rows})
     condition, parameter = database.among("id", {row[2] for row in rows})
     names = dict(database.fetch(f"SELECT id, name FROM queue_destination WHERE {condition}", (parameter,)))
+    for row in rows:
+        if row[1] not in messages:
+            database.run("DELETE FROM queue_delivery WHERE id = %s", (row[0],))
+            maillog.failed(now, row[1], row[3], "queue", "the message of this delivery is not in the database")
     rows.sort()
     return [
-        Claimed(row[0], messages[row[1]], row[3], row[2], names[row[2]], row[4], bool(row[5]), row[6], row[7], claimant)
-        for row in rows
-    ]
+        Claimed(row[0], messages[row[1]], row[3], row[2], names.get(row[2]) or domain_of(row[3]), row[4], bool(row[5]),
+                row[6], row[7], claimant)
+        for row in rows if row[1] in messages
+    ]  # fmt: skip
 
 
 def messages_of(items: Iterable[int]) -> dict[int, QueuedMessage]:

@@ -17,11 +17,11 @@ from posthouse import configuration, database, maillog
 from posthouse.address import verp_encode
 from posthouse.content import keeping
 from posthouse.content.spool import spooled_from
-from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
+from posthouse.message.envelope import NULL_RETURN_PATH, Body, Envelope, Recipient
 from posthouse.message.identity import new_message_id
 from posthouse.message.report import MAX_RETURNED, RecipientReport, compose_dsn
 from posthouse.queue.claim import Claimed, QueuedMessage, messages_of
-from posthouse.queue.enqueue import Arrival, enqueue
+from posthouse.queue.enqueue import Arrival, enqueue_many
 from posthouse.queue.identity import new_queue_id
 from posthouse.queue.wishes import wants
 
@@ -63,11 +63,13 @@ def write_reports(now: int, hostname: str) -> int:
     while True:
         with database.transaction():
             items = _items(
-                "SELECT DISTINCT message_id FROM queue_delivery WHERE given_up ORDER BY message_id LIMIT %s", _MESSAGES
+                "SELECT DISTINCT message_id FROM queue_delivery WHERE given_up AND EXISTS "
+                "(SELECT 1 FROM queue_message m WHERE m.id = message_id) ORDER BY message_id LIMIT %s",
+                _MESSAGES,
             )
             for message in messages_of(items).values():
                 written += _return(message, now, hostname)
-        if len(items) < _MESSAGES:
+        if not items:
             return written
 
 
@@ -86,15 +88,12 @@ def _return(message: QueuedMessage, now: int, hostname: str) -> int:
 
     rows = _rows(message.item, "given_up")
     groups = [[row] for row in rows] if message.list_id is not None else [rows]
-    written = 0
-    for group in groups:
-        if message.return_path and group:
-            _write(message, [_reported(row, "failed", "5.0.0", now) for row in group], now, hostname)
-            written += 1
+    if message.return_path:
+        _write(message, [[_reported(row, "failed", "5.0.0", now) for row in group] for group in groups], now, hostname)
     condition, parameter = database.among("id", [row.id for row in rows])
     database.run(f"DELETE FROM queue_delivery WHERE {condition}", (parameter,))
     drop_finished([message.item])
-    return written
+    return len(groups) if message.return_path else 0
 
 
 def warn_delayed(now: int, hostname: str, after_seconds: int) -> int:
@@ -126,7 +125,7 @@ def _warn(message: QueuedMessage, now: int, hostname: str) -> int:
         for row in rows if wants(row.notify, "DELAY")
     ]  # fmt: skip
     if late:
-        _write(message, late, now, hostname)
+        _write(message, [late], now, hostname)
     condition, parameter = database.among("id", [row.id for row in rows])
     database.run(f"UPDATE queue_delivery SET warned = %s WHERE {condition}", (True, parameter))
     return 1 if late else 0
@@ -137,7 +136,7 @@ def report_success(claimed: Claimed, where: str, reply: str, status: str, local:
     row = _Row(claimed.id, claimed.recipient, claimed.notify, claimed.original_recipient, reply, status, where)
     reported = _reported(row, "delivered" if local else "relayed", "2.0.0", now)
     message = replace(claimed.message, ret="HDRS")  # RFC 3461 §4.3: RET speaks of failures; success returns the header
-    _write(message, [reported], now, configuration.active().host)
+    _write(message, [[reported]], now, configuration.active().host)
 
 
 def _reported(row: _Row, action: str, status: str, now: int) -> RecipientReport:
@@ -154,28 +153,43 @@ def _reported(row: _Row, action: str, status: str, now: int) -> RecipientReport:
     )
 
 
-def _write(message: QueuedMessage, recipients: Sequence[RecipientReport], now: int, hostname: str) -> None:
-    to = message.return_path
-    if message.list_id is not None:
-        to = verp_encode(message.return_path, recipients[0].final_recipient)
+def _write(message: QueuedMessage, groups: Sequence[Sequence[RecipientReport]], now: int, hostname: str) -> None:
+    """Enqueue a report for each group of recipients; the message is read once."""
     body = keeping.read(message.content_id)
     whole = body.size + len(message.prefix) <= MAX_RETURNED
+    original = message.prefix + (body.all() if whole else body.head(_HEADER))
     wanted = message.ret == "FULL" or (message.ret == "" and message.list_id is None)
+    batch = [_arrival(message, group, original, whole and wanted, now, hostname) for group in groups]
+    enqueue_many(batch)
+    for arrival, group in zip(batch, groups, strict=True):
+        to = arrival.envelope.recipients[0].address
+        maillog.returned(now, message.item, to, arrival.item, group[0].action)
+
+
+def _arrival(
+    message: QueuedMessage,
+    group: Sequence[RecipientReport],
+    original: bytes,
+    return_content: bool,
+    now: int,
+    hostname: str,
+) -> Arrival:
+    to = message.return_path
+    if message.list_id is not None:
+        to = verp_encode(message.return_path, group[0].final_recipient)
     report = compose_dsn(
         author=f"Mail Delivery System <MAILER-DAEMON@{hostname}>",
         to=to,
         reporting_mta=hostname,
         message_id=new_message_id(hostname, now // 1000, _random),
         date=now // 1000,
-        recipients=recipients,
-        original=message.prefix + (body.all() if whole else body.head(_HEADER)),
-        return_content=whole and wanted,
+        recipients=group,
+        original=original,
+        return_content=return_content,
         envelope_id=message.envelope_id,
         arrival_date=message.received_at // 1000,
     )
+    body: Body = "7BIT" if report.isascii() else "8BITMIME"
+    envelope = Envelope(NULL_RETURN_PATH, (Recipient(to),), body, not to.isascii())
     item = new_queue_id(now * 1000)
-    envelope = Envelope(
-        NULL_RETURN_PATH, (Recipient(to),), "7BIT" if report.isascii() else "8BITMIME", not to.isascii()
-    )
-    enqueue(Arrival(item, spooled_from(report), b"", envelope, "report", now, because=message.item))
-    maillog.returned(now, message.item, to, item, recipients[0].action)
+    return Arrival(item, spooled_from(report), b"", envelope, "report", now, because=message.item)
