@@ -67,7 +67,9 @@ def topic(subject: str) -> tuple[str, bool]:
             answer = True
         else:
             found = _TAG.match(rest)
-        if found is None or found.end() == len(rest):
+            if found and found.end() == len(rest):
+                break  # a subject that is nothing but a [tag]
+        if found is None:
             break
         rest = rest[found.end() :]
     return " ".join(words(rest))[:MAX_TOPIC], answer

@@ -114,6 +114,18 @@ def test_a_thread_or_what_came_since_a_day_is_exported_alone(garden: None) -> No
         exporting.export("nowhere@lists.example", out)
 
 
+def test_an_export_in_many_portions_leaves_nothing_out(garden: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = [letter(number, text=f"number {number}") for number in range(10)]  # all of one second
+    for content in contents:
+        files(content)
+    monkeypatch.setattr(exporting, "_ROWS", 3)
+    monkeypatch.setattr(exporting, "_OCTETS", 2 * len(contents[0]))
+
+    out = io.BytesIO()
+    assert exporting.export(GARDEN, out) == 10
+    assert [one.content for one in messages(io.BytesIO(out.getvalue()))] == contents
+
+
 def test_a_dry_run_tells_what_would_happen_and_keeps_nothing(garden: None, tmp_path: Path) -> None:
     files(letter(3))
     path = mbox(tmp_path / "garden.mbox", [letter(1), letter(1), letter(1, text="else"), letter(2, at=None), letter(3)])
