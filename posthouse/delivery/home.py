@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from posthouse.database import Bridge, Unavailable, is_outage, transaction
 from posthouse.delivery.endings import Endings
-from posthouse.delivery.trouble import Scope, Trouble
+from posthouse.delivery.trouble import Scope, Trouble, internal
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import DEFERRED, Outcome, record_outcomes
 
@@ -96,7 +96,7 @@ class Home:
 
     def _defer(self, batch: list[Errand], reason: str) -> None:
         for errand in batch:
-            self._undone(self._endings.troubled(errand.claimed, _internal(reason), "here"))
+            self._undone(self._endings.troubled(errand.claimed, _later(reason), "here"))
 
 
 def _run_errands(batch: list[Errand], now: int, endings: Endings) -> list[Outcome]:
@@ -111,13 +111,12 @@ def _run_errands(batch: list[Errand], now: int, endings: Endings) -> list[Outcom
             if is_outage(error):
                 raise
             log.exception("delivery of %s to %s failed", errand.claimed.message.item, errand.claimed.recipient)
-            reason = f"internal error, logged: {type(error).__name__}: {error}"
-            outcomes.append(endings.troubled(errand.claimed, _internal(reason), "here"))
+            outcomes.append(endings.troubled(errand.claimed, internal(error), "here"))
         if time.monotonic() > until:
             break
     record_outcomes(outcomes, now)
     return outcomes
 
 
-def _internal(reason: str) -> Trouble:
+def _later(reason: str) -> Trouble:
     return Trouble(DEFERRED, Scope.RECIPIENT, reason, "4.3.0")

@@ -163,6 +163,11 @@ class Lane:
         self.most_messages = min(self.most_messages, messages)
         self.allowed = max(1, self.allowed // 2)
 
+    def ended_in_peace(self, messages: int) -> None:
+        """We ended a connection after so many messages: where a host had a limit, see now and then whether it grew."""
+        if self.most_messages <= messages and self.most_messages < self.world.most_messages:
+            self.most_messages += 1
+
     def others(self, tried: frozenset[str]) -> bool:
         """Whether there is another host that could be asked."""
         if len(tried) >= MOST_HOSTS_PER_JOB:

@@ -12,7 +12,7 @@ from posthouse.delivery.job import Job, Unsendable
 from posthouse.delivery.mx import NoTargets, Target
 from posthouse.delivery.trouble import Scope, Stage, Trouble
 from posthouse.queue.claim import Claimed
-from posthouse.queue.outcome import DEFERRED, DELIVERED, Outcome
+from posthouse.queue.outcome import DELIVERED, Outcome
 from posthouse.smtp.client import Client
 from posthouse.smtp.outgoing import FileBody, OutgoingTransaction, RecipientResult, TransactionResult
 from posthouse.smtp.outgoing import Outcome as Fate
@@ -92,6 +92,8 @@ class Line:
             if self._client is not None and self._flying:
                 self._client.close()
         if self._client is not None:
+            if self._client.usable:
+                self.lane.ended_in_peace(self._sent)
             await self._client.quit()
 
     async def _connect(self) -> bool:
@@ -101,8 +103,7 @@ class Line:
             self.lane.unreachable(self, error.trouble)
             return False
         except Exception as error:
-            reason = f"internal error, logged: {type(error).__name__}: {error}"
-            self.lane.unreachable(self, Trouble(DEFERRED, Scope.DESTINATION, reason, "4.3.0"))
+            self.lane.unreachable(self, trouble.internal(error, Scope.DESTINATION))
             raise
         client = self._client
         offers = client.capabilities
@@ -167,14 +168,19 @@ class Line:
                 job.claims = job.claims[: self._most_recipients]
             try:
                 transaction = lane.world.packer.ready(job, dotted=self._dotted)
+                if transaction is not None:
+                    self._submit(job, transaction)
+                    continue
             except Unsendable as error:
                 lane.finish(job, error.trouble, "here")
                 continue
-            if transaction is None:
-                self._loading = job
-                self.wake()
-                return
-            self._submit(job, transaction)
+            except Exception as error:
+                log.exception("%s cannot be sent", job)
+                lane.finish(job, trouble.internal(error), "here")
+                continue
+            self._loading = job
+            self.wake()
+            return
 
     async def _load(self, job: Job) -> None:
         """What the next job needs is not in memory: fetch it, and what the ones behind it need."""
@@ -220,7 +226,8 @@ class Line:
     def _delivered(self, claim: Claimed, one: RecipientResult) -> None:
         reply = one.reply
         status = (reply.enhanced if reply is not None else "") or "2.0.0"
-        outcome = Outcome(claim, DELIVERED, self._where, str(reply), status, relayed=self._relayed)
+        said = trouble.short(str(reply))
+        outcome = Outcome(claim, DELIVERED, self._where, said, status, relayed=self._relayed)
         self.lane.world.recorder.add(outcome)
 
     def _sort(self, job: Job, result: TransactionResult) -> None:

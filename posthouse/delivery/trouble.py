@@ -72,7 +72,7 @@ _DEFAULT_STATUS = {
 
 def of_reply(stage: Stage, reply: Reply, *, others_accepted: bool = False) -> Trouble:
     """What a 4yz or 5yz reply means. `others_accepted`: recipients of the same transaction were accepted before."""
-    reason = _short(f"{stage.value}: {reply}")
+    reason = short(f"{stage.value}: {reply}")
     status = status_of(stage, reply)
     if reply.code == 421:  # RFC 5321 §3.8: the host closes the connection, whatever was asked
         return Trouble(DEFERRED, Scope.HOST, reason, status, try_next_host=True)
@@ -113,13 +113,13 @@ def of_loss(reason: str, *, maybe_taken: bool) -> Trouble:
     """
     if maybe_taken:
         note = "the message was sent whole but its reply never came: it may arrive twice"
-        return Trouble(DEFERRED, Scope.TRANSACTION, _short(f"{Stage.FINAL.value}: {reason} ({note})"), "4.4.2")
-    return Trouble(DEFERRED, Scope.HOST, _short(f"conversation: {reason}"), "4.4.2", try_next_host=True)
+        return Trouble(DEFERRED, Scope.TRANSACTION, short(f"{Stage.FINAL.value}: {reason} ({note})"), "4.4.2")
+    return Trouble(DEFERRED, Scope.HOST, short(f"conversation: {reason}"), "4.4.2", try_next_host=True)
 
 
 def of_exception(stage: Stage, error: BaseException) -> Trouble:
     """What an exception while a connection is made means."""
-    words = _short(f"{stage.value}: {_words(error)}")
+    words = short(f"{stage.value}: {_words(error)}")
     if isinstance(error, LookupFailure):
         return of_lookup(error)
     if isinstance(error, MalformedReply):
@@ -134,8 +134,8 @@ def of_exception(stage: Stage, error: BaseException) -> Trouble:
 def of_lookup(error: LookupFailure) -> Trouble:
     """What a failed DNS lookup of a destination means."""
     if isinstance(error, TemporaryFailure):
-        return Trouble(DEFERRED, Scope.DESTINATION, _short(f"DNS: {error}"), "4.4.3")
-    return Trouble(FAILED, Scope.DESTINATION, _short(f"DNS: {error}"), "5.1.2")  # RFC 5321 §5.1
+        return Trouble(DEFERRED, Scope.DESTINATION, short(f"DNS: {error}"), "4.4.3")
+    return Trouble(FAILED, Scope.DESTINATION, short(f"DNS: {error}"), "5.1.2")  # RFC 5321 §5.1
 
 
 def null_mx(domain: str) -> Trouble:
@@ -145,24 +145,29 @@ def null_mx(domain: str) -> Trouble:
 
 def no_address(domain: str, hosts: str) -> Trouble:
     """None of the hosts that should take the mail has an address."""
-    return Trouble(FAILED, Scope.DESTINATION, _short(f"no mail host of {domain} has an address: {hosts}"), "5.4.4")
+    return Trouble(FAILED, Scope.DESTINATION, short(f"no mail host of {domain} has an address: {hosts}"), "5.4.4")
 
 
 def loops_back(domain: str, host: str) -> Trouble:
     """The best mail host of a domain that is not ours is this host itself (RFC 5321 §5.1)."""
     reason = f"mail for {domain} loops back to this host: its MX leads to {host}, and {domain} is not one of ours"
-    return Trouble(FAILED, Scope.DESTINATION, _short(reason), "5.4.6")
+    return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.6")
 
 
 def forbidden_targets(domain: str, targets: str) -> Trouble:
     """All addresses of the destination lie in networks that mail must not be led to."""
     reason = f"every address of {domain} is in [delivery] ignore_targets: {targets}"
-    return Trouble(FAILED, Scope.DESTINATION, _short(reason), "5.4.4")
+    return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.4")
+
+
+def internal(error: Exception, scope: Scope = Scope.RECIPIENT) -> Trouble:
+    """A fault of our own: logged where it happened, tried again later, for it may be mended by then."""
+    return Trouble(DEFERRED, scope, short(f"internal error, logged: {type(error).__name__}: {error}"), "4.3.0")
 
 
 def gave_up(trouble: Trouble, seconds: float) -> Trouble:
     """A deferral that has lasted too long; `seconds` since the message became ours. RFC 5321 §4.5.4.1."""
-    reason = _short(f"gave up after {_span(seconds)}: {trouble.reason}")
+    reason = short(f"gave up after {_span(seconds)}: {trouble.reason}")
     return Trouble(FAILED, trouble.scope, reason, f"5{trouble.status[1:]}" if trouble.status else "5.4.7")
 
 
@@ -186,7 +191,8 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """What somebody else said, as one line of bounded length."""
     flat = " ".join(text.split())
     return flat if len(flat) <= MOST_REASON else f"{flat[: MOST_REASON - 1]}…"
 

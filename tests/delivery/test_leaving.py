@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from pathlib import Path
 
 import pytest
 
 from posthouse.configuration import Configuration
+from posthouse.delivery.runner import Runner
 from posthouse.dns.zone import FixedZone
+from posthouse.dns.zone_server import serve
 from posthouse.message.envelope import Recipient
 from tests.delivery.far_host import certificate
 from tests.delivery.leaving import LETTER, far, leaving, run
@@ -149,7 +152,10 @@ def test_idle_to_first_copy_takes_less_than_a_tenth_of_a_second(database: Config
     assert run(work) < 0.1
 
 
-def test_starttls_is_used_when_offered_and_the_maillog_says_so(sqlite: Configuration, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_starttls_is_used_when_offered_and_the_maillog_says_so(
+    sqlite: Configuration, tmp_path: Path, fast: bool
+) -> None:
     async def work() -> None:
         host = await far(tls=certificate(tmp_path))
         async with leaving(sqlite, host.port) as house:
@@ -161,7 +167,7 @@ def test_starttls_is_used_when_offered_and_the_maillog_says_so(sqlite: Configura
             assert detail["where"].endswith(" TLSv1.3")
         await host.stop()
 
-    run(work)
+    run(work, fast=fast)
 
 
 def test_starttls_is_not_used_where_it_is_switched_off(sqlite: Configuration, tmp_path: Path) -> None:
@@ -206,7 +212,8 @@ def test_a_refused_starttls_goes_on_in_the_clear(sqlite: Configuration, tmp_path
     run(work)
 
 
-def test_tls_sessions_are_resumed(sqlite: Configuration, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_tls_sessions_are_resumed(sqlite: Configuration, tmp_path: Path, fast: bool) -> None:
     async def work() -> None:
         context = certificate(tmp_path)
         host = await far(tls=context)
@@ -218,7 +225,7 @@ def test_tls_sessions_are_resumed(sqlite: Configuration, tmp_path: Path) -> None
             assert context.session_stats()["hits"] >= 1
         await host.stop()
 
-    run(work)
+    run(work, fast=fast)
 
 
 def test_dsn_wishes_are_passed_on_where_offered(sqlite: Configuration) -> None:
@@ -264,6 +271,46 @@ def test_a_large_message_is_streamed_from_its_file(sqlite: Configuration) -> Non
             await host.stop()
 
     run(work)
+
+
+def test_several_processes_work_one_queue_and_every_message_leaves_once(database: Configuration) -> None:
+    async def work() -> None:
+        host = await far()
+        async with (
+            leaving(database, host.port, clock=time.time) as one,
+            leaving(database, host.port, clock=time.time) as other,
+        ):
+            await asyncio.gather(*(one.sends(f"ben{number}@far.example") for number in range(300)))
+            await host.took(300)
+            await asyncio.gather(one.runner.settle(), other.runner.settle())
+            assert sorted(taken.recipients[0] for taken in host.taken) == sorted(
+                f"ben{number}@far.example" for number in range(300)
+            )
+        await host.stop()
+
+    run(work, fast=True)
+
+
+def test_names_are_looked_up_with_the_nameservers_of_the_configuration(sqlite: Configuration) -> None:
+    async def work() -> None:
+        host = await far()
+        zone = FixedZone({"far.example": {"MX": ["10 mx.far.example."]}, "mx.far.example": {"A": ["127.0.0.1"]}})
+        async with serve(zone) as (address, port), leaving(sqlite, host.port, zone=zone) as house:
+            chosen = dataclasses.replace(
+                house.configuration, dns=dataclasses.replace(sqlite.dns, nameservers=[f"{address}:{port}"])
+            )
+            zone.asked.clear()
+            await house.runner.stop()
+            runner = Runner(chosen, house.bridge, house.clock, lambda: 0.5)
+            await runner.start()
+            await house.sends("ben@far.example")
+            await runner.settle()
+            assert len(host.taken) == 1
+            assert zone.asked["far.example", "MX"] == 1
+            await runner.stop(1)
+        await host.stop()
+
+    run(work, fast=True)
 
 
 def test_the_smarthost_takes_everything_and_no_mx_is_asked(sqlite: Configuration) -> None:
