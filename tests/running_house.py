@@ -57,7 +57,10 @@ class WallClock(Clock):
 class House:
     """Reception and delivery in this process, in an event loop of their own; the web through `Browser`."""
 
-    def __init__(self, chosen: Configuration, outside: Outside, clock: Clock | None = None) -> None:
+    def __init__(
+        self, chosen: Configuration, outside: Outside, clock: Clock | None = None, smarthost: str = ""
+    ) -> None:
+        self.smarthost = smarthost
         self.clock = clock or Clock()
         self.outside = outside
         outside.house = self
@@ -85,7 +88,9 @@ class House:
             self.configuration,
             reception=dataclasses.replace(self.configuration.reception, relay_domains=[BACKED_UP]),
             dns=configuration.Dns(nameservers=[f"{address}:{port}"], timeout=2.0),
-            delivery=dataclasses.replace(self.configuration.delivery, port=self.outside.port, ignore_targets=[]),
+            delivery=dataclasses.replace(
+                self.configuration.delivery, port=self.outside.port, ignore_targets=[], smarthost=self.smarthost
+            ),
             maillog=configuration.Maillog(stderr=False),
             web=dataclasses.replace(self.configuration.web, base_url="https://lists.example"),
         )
@@ -167,11 +172,13 @@ def _socket() -> socket.socket:
 
 
 @contextlib.contextmanager
-def running(chosen: Configuration, outside: Outside | None = None, clock: Clock | None = None) -> Iterator[House]:
+def running(
+    chosen: Configuration, outside: Outside | None = None, clock: Clock | None = None, smarthost: str = ""
+) -> Iterator[House]:
     """A house that is open inside the block."""
     far = outside or Outside()
     far.start()
-    house = House(chosen, far, clock)
+    house = House(chosen, far, clock, smarthost)
     try:
         house.open()
         yield house
