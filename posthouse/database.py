@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import django
-from django.db import DatabaseError, InterfaceError, connection, connections, models
+from django.db import connection, connections, models
 from django.db import transaction as django_transaction
+from django.db.utils import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from posthouse import configuration, maillog, wake
 
@@ -177,36 +178,31 @@ def _driver() -> Any:
     return psycopg.Cursor(connection.connection)
 
 
+def _execute(sql: str, parameters: Sequence[Any]) -> Any:
+    return _driver().execute(_question_marks(sql) if connection.vendor == "sqlite" else sql, parameters)
+
+
 def fetch(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """All rows of a statement; %s stands for a parameter on either database. For hot paths: no Django in between.
 
     Raises Django's database errors, like everything else here.
     """
-    with connection.wrap_database_errors:
-        if connection.vendor == "sqlite":
-            rows: list[tuple[Any, ...]] = _driver().execute(_question_marks(sql), parameters).fetchall()
-            return rows
-        cursor = _driver().execute(sql, parameters)
-        rows = cursor.fetchall()
-        cursor.close()
+    with connection.wrap_database_errors, contextlib.closing(_execute(sql, parameters)) as cursor:
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
 
 def run(sql: str, parameters: Sequence[Any] = ()) -> int:
     """Run one statement without a result; returns how many rows it changed."""
-    with connection.wrap_database_errors:
-        driver = _driver()
-        cursor = driver.execute(_question_marks(sql) if connection.vendor == "sqlite" else sql, parameters)
+    with connection.wrap_database_errors, contextlib.closing(_execute(sql, parameters)) as cursor:
         count: int = cursor.rowcount
-        cursor.close()
         return count
 
 
 def run_many(sql: str, rows: Iterable[Sequence[Any]]) -> None:
     """Run one statement for many rows of parameters: prepared once, on PostgreSQL in one round trip (pipeline)."""
     with connection.wrap_database_errors:
-        driver = _driver()
-        driver.executemany(_question_marks(sql) if connection.vendor == "sqlite" else sql, rows)
+        _driver().executemany(_question_marks(sql) if connection.vendor == "sqlite" else sql, rows)
 
 
 def insert_many(table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -215,11 +211,8 @@ def insert_many(table: str, columns: str, rows: Sequence[Sequence[Any]]) -> None
         marks = ", ".join(["%s"] * (columns.count(",") + 1))
         run_many(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
         return
-    with (
-        connection.wrap_database_errors,
-        _driver() as cursor,
-        cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy,
-    ):
+    copying = f"COPY {table} ({columns}) FROM STDIN"
+    with connection.wrap_database_errors, _driver() as cursor, cursor.copy(copying) as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -269,8 +262,6 @@ def is_outage(error: Exception) -> bool:
 
 def _is_ours(error: Exception) -> bool:
     """Whether the fault lies in what was asked (a broken rule of the schema), not in the database's health."""
-    from django.db import DataError, IntegrityError, ProgrammingError
-
     return isinstance(error, IntegrityError | DataError | ProgrammingError)
 
 
@@ -291,7 +282,7 @@ class Bridge:
 
     async def write(self, act: Callable[..., T], *arguments: Any) -> T:
         """Call an act inside a write transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, guarded, _in_transaction, act, *arguments)
+        return await self.submit(act, *arguments)
 
     def submit(self, act: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Like `write`, for a caller that wants the future."""
@@ -403,5 +394,4 @@ class GroupCommit(Generic[Item, Result]):
 
 def free_bytes(folder: Path) -> int:
     """Bytes an unprivileged process may still write on the file system of `folder`."""
-    facts = os.statvfs(folder)
-    return facts.f_bavail * facts.f_frsize
+    return (facts := os.statvfs(folder)).f_bavail * facts.f_frsize
