@@ -3,11 +3,12 @@
  * Usage: sink PORT COUNT [chunking]
  * Offers PIPELINING, SIZE, 8BITMIME, SMTPUTF8, and CHUNKING when asked to. When COUNT recipients have been taken it
  * prints one line of JSON: recipients, messages, octets, connections, distinct return paths, and when the first and
- * the last message were complete. It goes on answering until it is killed.
+ * the last message were complete. It goes on answering until SIGTERM, when it prints such a line again and ends.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,18 +72,27 @@ static void flush_replies(struct peer *peer) {
     peer->replied = 0;
 }
 
+static void report(void) {
+    printf("{\"recipients\": %lu, \"messages\": %lu, \"octets\": %lu, \"connections\": %lu, \"paths\": %lu, "
+           "\"first\": %.6f, \"last\": %.6f}\n",
+           recipients, messages, octets, connections, distinct, first, latest);
+    fflush(stdout);
+}
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int number) {
+    (void)number;
+    stopped = 1;
+}
+
 static void taken(struct peer *peer) {
     latest = seconds();
     if (first == 0) first = latest;
     messages++;
     recipients += (unsigned long)peer->recipients;
     note_path(peer->path);
-    if (recipients >= goal && recipients - (unsigned long)peer->recipients < goal) {
-        printf("{\"recipients\": %lu, \"messages\": %lu, \"octets\": %lu, \"connections\": %lu, \"paths\": %lu, "
-               "\"first\": %.6f, \"last\": %.6f}\n",
-               recipients, messages, octets, connections, distinct, first, latest);
-        fflush(stdout);
-    }
+    if (recipients >= goal && recipients - (unsigned long)peer->recipients < goal) report();
     peer->recipients = 0;
     reply(peer, "250 2.0.0 taken\r\n");
 }
@@ -192,7 +202,9 @@ int main(int count, char **words) {
     int poll = epoll_create1(0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL}, events[256];
     epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);
-    for (;;) {
+    struct sigaction ending = {.sa_handler = stop};
+    sigaction(SIGTERM, &ending, NULL);
+    while (!stopped) {
         int ready = epoll_wait(poll, events, 256, -1);
         for (int i = 0; i < ready; i++) {
             struct peer *peer = events[i].data.ptr;
@@ -213,4 +225,6 @@ int main(int count, char **words) {
             }
         }
     }
+    report();
+    return 0;
 }

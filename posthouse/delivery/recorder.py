@@ -15,7 +15,7 @@ from posthouse.queue import captured, suspension
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import Outcome, record_outcomes
 
-GATHER_SECONDS = 0.008  # outcomes of so long share a commit ...
+GATHER_SECONDS = 0.003  # outcomes of so long share a commit ...
 GATHER_MOST = 256  # ... unless there are so many sooner
 COMMIT_MOST = 2000
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds until an unavailable database is tried again
