@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -71,11 +72,16 @@ def _loop(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 async def _reception(
     configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], stopped: asyncio.Event
 ) -> None:
+    from posthouse.reception.certificates import CertificateError
+    from posthouse.reception.listeners import ListenError
     from posthouse.reception.station import Reception
 
     bridge = database.Bridge()
     station = Reception(configuration, bridge, time.time, random.random)
-    await station.start({name: list(found) for name, found in sockets.items() if name != "web"})
+    try:
+        await station.start({name: list(found) for name, found in sockets.items() if name != "web"})
+    except (CertificateError, ListenError) as error:  # a key that only root may read, after `user` was taken on
+        sys.exit(f"reception cannot start: {error}")
     await stopped.wait()
     await station.stop(20.0)
     bridge.close()

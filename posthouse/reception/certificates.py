@@ -75,7 +75,8 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise CertificateError(f"{certificate} and {key} are not a certificate and its key: {error.reason}") from error
+        reason = (error.reason or "no PEM in them").lower().replace("_", " ")
+        raise CertificateError(f"{certificate} and {key} are not a certificate and its key: {reason}") from error
     except OSError as error:
         raise CertificateError(f"{error.filename or certificate} or {key} cannot be read: {error.strerror}") from error
     return context

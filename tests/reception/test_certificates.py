@@ -6,6 +6,8 @@ import dataclasses
 import logging
 import os
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,14 @@ def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(
     (tmp_path / "next.key").rename(key)
     assert certificates.refresh()
     assert shown_to(pem, certificates.context, "mx.lists.example")
+
+
+def test_check_config_names_a_certificate_that_does_not_fit_its_key(tmp_path: Path) -> None:
+    make_own(tmp_path / "c.pem", tmp_path / "c.key", ["mx.lists.example"])
+    make_own(tmp_path / "other.pem", tmp_path / "c.key", ["mx.lists.example"])
+    file = tmp_path / "posthouse.toml"
+    file.write_text('hostname = "mx.lists.example"\n[tls]\ncertificate = "c.pem"\nkey = "c.key"\n')
+    asked = [sys.executable, "-m", "posthouse", "--config", str(file), "check-config"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert said.returncode != 0
+    assert "c.pem" in said.stderr and "key values mismatch" in said.stderr and "Traceback" not in said.stderr

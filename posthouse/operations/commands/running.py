@@ -29,6 +29,8 @@ def serve(only: tuple[str, ...]) -> None:
 def _run(chosen: configuration.Configuration, only: tuple[str, ...]) -> None:
     from posthouse.operations import trial as trying
 
+    if "reception" in only:
+        _check_certificate(chosen)
     try:
         sockets = supervisor.bind(chosen, only)
         greeting = ""
@@ -42,6 +44,17 @@ def _run(chosen: configuration.Configuration, only: tuple[str, ...]) -> None:
     except supervisor.CannotListen as error:
         fail(str(error))
     sys.exit(status)
+
+
+def _check_certificate(chosen: configuration.Configuration) -> None:
+    """End with a sentence when the certificate and key of `[tls]` cannot be used."""
+    from posthouse.reception import certificates
+
+    if chosen.tls.certificate:
+        try:
+            certificates.certificates_for(chosen)
+        except certificates.CertificateError as error:
+            fail(f"[tls] {error}")
 
 
 @click.command()
@@ -64,6 +77,7 @@ def trial(data: Path) -> None:
 def check_config(as_json: bool) -> None:
     """Read the configuration, complain with line and reason, and print what is in force."""
     chosen = configuration.active()
+    _check_certificate(chosen)
     if as_json:
         say_json(chosen)
         return
