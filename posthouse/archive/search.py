@@ -21,7 +21,7 @@ from posthouse.archive import search_postgresql, search_sqlite
 from posthouse.archive.counting import NUMBER_BITS
 from posthouse.archive.query import Query, parse
 from posthouse.archive.rows import marks, select_in
-from posthouse.archive.snippets import Segments, snippet
+from posthouse.archive.snippets import LOOKED_THROUGH, Segments, snippet
 from posthouse.database import transaction
 
 MOST_COUNTED = 1_000
@@ -192,10 +192,11 @@ def _hits(cursor: Any, ids: Sequence[int], query: Query) -> tuple[Hit, ...]:
         return ()
     cursor.execute(
         "SELECT p.id, a.address, p.key, t.key, p.subject, p.author_name, p.author_address, p.sent_at, "
-        'p."offset", p.attachments, x.body FROM archive_posting p JOIN archive_archive a ON a.id = p.archive_id '
+        'p."offset", p.attachments, substr(x.body, 1, %s) FROM archive_posting p '
+        "JOIN archive_archive a ON a.id = p.archive_id "
         "JOIN archive_thread t ON t.id = p.thread_id JOIN archive_text x ON x.posting_id = p.id "
         f"WHERE p.id IN ({marks(ids)})",
-        list(ids),
+        [LOOKED_THROUGH, *ids],
     )
     terms = [term for group in query.wanted for term in group]
     hits: dict[int, Hit] = {}

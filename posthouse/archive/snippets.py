@@ -10,7 +10,7 @@ from posthouse.archive.query import Term
 
 LENGTH = 220  # characters shown
 _BEFORE = 60
-_READ = 60_000  # characters of a text that are looked through
+LOOKED_THROUGH = 60_000  # characters of a text in which a match is sought for showing
 
 Segments = tuple[tuple[str, bool], ...]
 
@@ -19,7 +19,7 @@ _SPACE = re.compile(r"\s+")
 
 def snippet(body: str, terms: Sequence[Term]) -> Segments:
     """(text, is a match) pieces of the body around the first match, or its beginning when the match is elsewhere."""
-    text = composed(body[:_READ])
+    text = composed(body[:LOOKED_THROUGH])
     found = _pattern(terms)
     first = found.search(fold(text)) if found else None
     start = 0

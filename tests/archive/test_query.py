@@ -90,6 +90,20 @@ def test_only_the_archives_that_may_be_read_are_searched(house: None) -> None:
     assert found("-ripe", [KITCHEN]) == []
 
 
+def test_among_very_many_archives_only_the_allowed_ones_are_searched(house: None) -> None:
+    many = [f"l{number}@lists.example" for number in range(50)]
+    for address in many:
+        filing.open_archive(address)
+    filing.open_archive("hidden@lists.example")
+    files(letter(50, "Hidden", "ripe"), "hidden@lists.example")
+
+    for sort in ("date", "rank"):
+        assert sorted(found("ripe", [GARDEN, KITCHEN, *many], sort)) == ["Soup", "Tomatoes"]
+        assert found("-ripe has:attachment", [GARDEN, KITCHEN, *many], sort) == ["Plan"]
+        assert found("-ripe -list:garden", [KITCHEN, *many], sort) == []
+        assert sorted(found("-ripe", [GARDEN, *many], sort)) == ["Café Übung", "Plan"]
+
+
 def test_by_rank_a_word_in_the_subject_counts_most(house: None) -> None:
     assert found("tomatoes", None, "rank") == ["Tomatoes", "Soup"]
     files(letter(7, "Compost", "Tomatoes once", at=NOON + 500_000), at=NOON + 500_000)
