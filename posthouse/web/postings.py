@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from markupsafe import Markup, escape
 
 from posthouse.archive.views import Posting, ThreadEntry, ThreadLine
@@ -13,6 +15,7 @@ from posthouse.web import links
 from posthouse.web.body import body_of
 from posthouse.web.environment import when
 
+_TAGGED = re.compile(r"((?:[A-Za-z]{2,3}:\s*+)*+)\[([^\[\]]{1,60}+)\]\s*+")
 DEEPEST_OUTLINE = 12  # levels that the overview of a conversation nests
 
 
@@ -21,8 +24,12 @@ def author_of(name: str, address: str = "") -> str:
     return name or address.partition("@")[0] or _("(nobody)")
 
 
-def subject_of(subject: str) -> str:
-    """The subject, or a word for its absence."""
+def subject_of(subject: str, address: str = "") -> str:
+    """The subject without the [tag] of the list that posts to `address`, or a word for its absence."""
+    if address and "]" in subject:
+        found = _TAGGED.match(subject)
+        if found and found[2].casefold() == address.partition("@")[0]:
+            subject = found[1] + subject[found.end() :]
     return subject or _("(no subject)")
 
 
@@ -39,7 +46,7 @@ def posting_shown(address: str, posting: Posting) -> dict[str, Any]:
         "path": links.message(address, posting.key),
         "author": author_of(posting.author_name, posting.author_address),
         "address": posting.author_address,
-        "title": subject_of(posting.subject),
+        "title": subject_of(posting.subject, address),
         "when": when(posting.sent_at, posting.offset),
         "message_id": posting.message_id,
         "by_subject": posting.by_subject,
@@ -58,14 +65,25 @@ def posting_shown(address: str, posting: Posting) -> dict[str, Any]:
     }
 
 
-def thread_row(address: str, line: ThreadLine) -> dict[str, Any]:
-    """A conversation in a list of conversations."""
+def counted(numbers: Iterable[int]) -> dict[int, str]:
+    """How many messages, in words, for each of these numbers: asked once for each, since a list has many rows."""
+    return {one: ngettext("%(n)d message", "%(n)d messages", one) % {"n": one} for one in set(numbers)}
+
+
+def thread_rows(address: str, lines: Sequence[ThreadLine]) -> list[dict[str, Any]]:
+    """Conversations in a list of conversations."""
+    words = counted(line.postings for line in lines)
+    base = f"{links.archive(address)}thread/"
+    return [_thread_row(address, line, base, words[line.postings]) for line in lines]
+
+
+def _thread_row(address: str, line: ThreadLine, base: str, count: str) -> dict[str, Any]:
     first = author_of(line.author_name, line.author_address)
     last = line.last_author.partition("@")[0]
     return {
-        "path": links.thread(address, line.key),
-        "subject": subject_of(line.subject),
-        "postings": line.postings,
+        "path": f"{base}{line.key}/",
+        "subject": subject_of(line.subject, address),
+        "count": count,
         "people": first if line.postings < 2 or last in (first, "") else f"{first} … {last}",
         "when": when(line.last_at),
     }

@@ -92,7 +92,7 @@ def _run(channels: dict[int, Any], stopping: _Stopping) -> None:
     ear = _Ear(stopping.reader, channels)
     flushed = time.monotonic()
     while not stopping.asked:
-        wasyncore.loop(timeout=EVENTS_EVERY, use_poll=True, map=channels, count=1)
+        _turn(channels, EVENTS_EVERY)
         if time.monotonic() - flushed >= EVENTS_EVERY:
             flushed = time.monotonic()
             try:
@@ -104,11 +104,13 @@ def _run(channels: dict[int, Any], stopping: _Stopping) -> None:
 
 def _finish(channels: dict[int, Any]) -> None:
     """Take no more connections; close idle ones; let the others finish what they answer, within the grace."""
+    _turn(channels, 0.0)  # what has arrived before the signal is still taken ...
     for one in list(channels.values()):
         if isinstance(one, BaseWSGIServer):
             one.accepting = False
             one.socket.close()
             one.del_channel()
+    _turn(channels, 0.0)  # ... and read
     until = time.monotonic() + GRACE
     while time.monotonic() < until:
         busy = False
@@ -120,4 +122,8 @@ def _finish(channels: dict[int, Any]) -> None:
                     one.handle_close()
         if not busy:
             return
-        wasyncore.loop(timeout=0.1, use_poll=True, map=channels, count=1)
+        _turn(channels, 0.1)
+
+
+def _turn(channels: dict[int, Any], timeout: float) -> None:
+    wasyncore.loop(timeout=timeout, use_poll=True, map=channels, count=1)

@@ -17,7 +17,7 @@ from posthouse.web.access import Visitor, open_to, visitor
 from posthouse.web.answers import page, unchanged, version_of
 from posthouse.web.environment import when
 from posthouse.web.places import Place, ThreadRow, all_places, newest_threads, place_of
-from posthouse.web.postings import author_of, outline, posting_shown, subject_of, thread_row
+from posthouse.web.postings import author_of, counted, outline, posting_shown, subject_of, thread_rows
 
 FRONT_THREADS: Final = 10
 HEATS: Final = 4  # shades of the calendar of months
@@ -47,7 +47,8 @@ def site(request: HttpRequest) -> HttpResponse:
         return known
     newest = sorted(readable.values(), key=lambda place: -place.last_at)[:FRONT_THREADS]
     found = newest_threads([place.address for place in newest], FRONT_THREADS) if newest else []
-    threads = [_front_row(one, readable[one.archive].name) for one in found]
+    words = counted(one.postings for one in found)
+    threads = [_front_row(one, readable[one.archive].name, words[one.postings]) for one in found]
     return page(request, "site.html", {"lists": cards, "threads": threads}, etag=etag)
 
 
@@ -65,7 +66,7 @@ def _cards(who: Visitor, readable: dict[str, Place]) -> list[dict[str, Any]]:
     for place in readable.values():  # archives that outlived their list
         if place.address not in listed:
             cards.append(_card(place.address, place.name, place.description, place.policy, place))
-    return cards
+    return sorted(cards, key=lambda card: (-card["last_at"], card["name"].casefold()))  # the liveliest first
 
 
 def _card(address: str, name: str, description: str, policy: str, place: Place | None) -> dict[str, Any]:
@@ -83,11 +84,11 @@ def _card(address: str, name: str, description: str, policy: str, place: Place |
     }
 
 
-def _front_row(row: ThreadRow, list_name: str) -> dict[str, Any]:
+def _front_row(row: ThreadRow, list_name: str, count: str) -> dict[str, Any]:
     return {
         "path": links.thread(row.archive, row.key),
-        "subject": subject_of(row.subject),
-        "postings": row.postings,
+        "subject": subject_of(row.subject, row.archive),
+        "count": count,
         "people": "",
         "when": when(row.last_at),
         "list_name": list_name,
@@ -108,7 +109,7 @@ def front(request: HttpRequest, address: str) -> HttpResponse:
         "archive": place,
         "canonical": links.absolute(place.path),
         "page": at,
-        "threads": [thread_row(address, line) for line in found.threads],
+        "threads": thread_rows(address, found.threads),
         "years": _calendar(address, reading.months(address)) if at == 1 else [],
         "newer": _paged(place.path, at - 1) if at > 1 else "",
         "older": _paged(place.path, at + 1) if found.more else "",
@@ -156,7 +157,7 @@ def month(request: HttpRequest, address: str, year: int, number: int) -> HttpRes
         "archive": place,
         "label": f"{year:04d}-{number:02d}",
         "total": found.postings,
-        "threads": [thread_row(address, line) for line in found.threads],
+        "threads": thread_rows(address, found.threads),
         "before": _beside(address, found.earlier),
         "after": _beside(address, found.later),
         "newer": _paged(path, found.page - 1) if found.page > 1 else "",
@@ -195,7 +196,7 @@ def thread(request: HttpRequest, address: str, key: str) -> HttpResponse:
         "archive": place,
         "canonical": links.absolute(path),
         "path": path,
-        "subject": subject_of(found.subject),
+        "subject": subject_of(found.subject, address),
         "total": found.postings,
         "flat": flat,
         "fixed": fixed,

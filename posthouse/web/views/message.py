@@ -75,7 +75,7 @@ def _beside(address: str, one: Neighbour) -> dict[str, str]:
     return {
         "path": links.message(address, one.key),
         "author": author_of(one.author_name),
-        "subject": subject_of(one.subject),
+        "subject": subject_of(one.subject, address),
     }
 
 
@@ -113,7 +113,7 @@ def headers(request: HttpRequest, address: str, key: str) -> HttpResponse:
     header = decode(split(beginning)[0], "utf-8").replace("\r\n", "\n").strip()
     context = {
         "archive": place,
-        "title": subject_of(reading.posting(address, key).posting.subject),
+        "title": subject_of(reading.posting(address, key).posting.subject, address),
         "path": links.message(address, key),
         "header": header,
     }

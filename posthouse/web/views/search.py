@@ -17,6 +17,7 @@ from posthouse.web.access import open_to, visitor
 from posthouse.web.answers import page, unchanged, version_of
 from posthouse.web.environment import when
 from posthouse.web.places import Place, all_places, place_of
+from posthouse.web.postings import author_of, subject_of
 
 PAGE = 25  # hits on one page
 LONGEST = 1000  # characters of a query
@@ -87,8 +88,8 @@ def _shown(hit: Hit, names: dict[str, str], text: str) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "path": links.message(hit.archive, hit.key),
-        "subject": hit.subject or _("(no subject)"),
-        "author": hit.author_name or hit.author_address.partition("@")[0] or _("(nobody)"),
+        "subject": subject_of(hit.subject, hit.archive),
+        "author": author_of(hit.author_name, hit.author_address),
         "when": when(hit.sent_at, hit.offset),
         "snippet": Markup(snippet),  # noqa: S704  # every piece is escaped above
         "list_name": names.get(hit.archive, hit.archive),

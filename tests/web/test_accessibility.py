@@ -1,0 +1,119 @@
+"""No page breaks a rule that a machine can check: axe-core finds nothing, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posthouse.lists import creation, tokens
+from tests.people import ANA, GARDEN
+from tests.web.neighbourhood import BOARD, Neighbourhood
+from tests.web.test_archive import HOSTILE, conversation
+from tests.web.test_held import hold
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+SWITCHES = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--hide-scrollbars",
+)  # fmt: skip
+
+
+def require_chromium() -> None:
+    """Skip where there is no Chromium; fail where everything must be there."""
+    if CHROMIUM.exists() and DRIVER.exists():
+        return
+    told = "Chromium is missing: apt-get install chromium chromium-driver"
+    if os.environ.get("CI"):
+        pytest.fail(told)
+    pytest.skip(told)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    """A Chromium of its own, without a window."""
+    require_chromium()
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = str(CHROMIUM)
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path / 'chromium'}"):
+        options.add_argument(switch)
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    driver.set_page_load_timeout(60)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def address(quick_site: Neighbourhood) -> Iterator[str]:
+    """The site on a free port of this machine."""
+    from waitress.server import create_server
+
+    from posthouse.web.wsgi import application
+
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(50)
+    server = create_server(application, map={}, sockets=[listening], threads=2)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.task_dispatcher.shutdown()
+
+
+def pages(site: Neighbourhood) -> dict[str, str]:
+    """Every kind of page: its path, and who looks at it."""
+    site.changes(trial=True)
+    conversation(site)
+    hostile = site.letter(66, raw=HOSTILE)
+    site.letter(67, archive=BOARD)
+    held = hold("garden", 1)
+    hold("garden", 2)
+    archive = f"/archives/{GARDEN}/"
+    token = tokens.unsubscribe_token(creation.show(GARDEN).pk, ANA)
+    strangers = (
+        "/", archive, f"{archive}2026/05/", f"{archive}thread/{site.key(1)}/", f"{archive}thread/{hostile}/",
+        f"{archive}thread/{site.key(1)}/?sort=date&fixed=1", f"{archive}message/{site.key(2)}/",
+        f"{archive}message/{hostile}/", f"{archive}message/{hostile}/headers", f"{archive}search?q=ripe",
+        "/search?q=ripe&sort=rank", "/search", "/search?q=nothing+after:never", f"/lists/{GARDEN}/", "/sign-in/",
+        "/sign-in/token/", f"/unsubscribe/{token}/", "/confirm/token/", "/nowhere", f"/archives/{BOARD}/",
+        "/trial/outbox",
+    )  # fmt: skip
+    return {**dict.fromkeys(strangers, "stranger"), "/held/": "owen", f"/held/{held}/": "owen", "/sign-out/": "owen"}
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("width", [1350, 320])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
+    browser: Any, address: str, quick_site: Neighbourhood, width: int, scheme: str
+) -> None:
+    from axe_selenium_python import Axe
+
+    session = quick_site.as_("owen").cookies["sessionid"].value
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    wrong = []
+    for path, who in pages(quick_site).items():
+        browser.get(f"{address}/robots.txt")
+        browser.delete_all_cookies()
+        if who != "stranger":
+            browser.add_cookie({"name": "sessionid", "value": session, "path": "/"})
+        browser.get(address + path)
+        if browser.execute_script("return document.documentElement.scrollWidth > window.innerWidth"):
+            wrong.append(f"{path}: wider than the screen")
+        axe = Axe(browser)
+        axe.inject()
+        for found in axe.run()["violations"]:
+            wrong.append(f"{path}: {found['id']}: {found['nodes'][0]['html'][:200]}")
+    assert not wrong, "\n".join(wrong)
