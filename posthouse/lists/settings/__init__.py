@@ -1,0 +1,31 @@
+"""Every setting of a list: one table an area, its name, kind, values, default and documentation. Names are Mailman's.
+
+The documentation for owners is generated from these tables. A setting is in a table only when it is obeyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from posthouse.lists.errors import BadSetting
+from posthouse.lists.settings import alterations, archiving, identity, membership, postings
+from posthouse.lists.settings.kinds import Setting, Value, items, parsed
+
+SETTINGS: tuple[Setting, ...] = (
+    *identity.SETTINGS,
+    *postings.SETTINGS,
+    *alterations.SETTINGS,
+    *membership.SETTINGS,
+    *archiving.SETTINGS,
+)
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+__all__ = ["BY_NAME", "SETTINGS", "Setting", "Value", "items", "parse"]
+
+
+def parse(name: str, text: str) -> Value:
+    """The value of a setting from text. Raises BadSetting with the rule."""
+    setting = BY_NAME.get(name)
+    if setting is None:
+        raise BadSetting(f"{name!r} is not a setting of a list; known are {', '.join(sorted(BY_NAME))}")
+    return parsed(setting, text)
