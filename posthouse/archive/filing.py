@@ -25,7 +25,7 @@ from posthouse.archive.counting import NUMBER_BITS, count, month_of
 from posthouse.archive.deleting import delete_posting, delete_thread
 from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.folding import topic
-from posthouse.archive.rows import select_in
+from posthouse.archive.rows import clean, select_in
 from posthouse.archive.threads import Board, Thread, chain_of, hash_of
 from posthouse.content import keeping
 from posthouse.database import transaction
@@ -245,7 +245,7 @@ def _keep(cursor: Any, archive: int, rows: list[_Row]) -> None:
     board = Board(archive)
     board.load(cursor, keys, {name for name, answer in loose if answer}, min(row.sent_at for row in rows))
     for row, chain in zip(rows, chains, strict=True):
-        subject = _clean(row.item.reading.subject, _MAX_SUBJECT)
+        subject = clean(row.item.reading.subject, _MAX_SUBJECT)
         row.thread, row.by_subject = board.place(row.key, subject, row.sent_at, chain, row.beside)
         row.parent_key = chain[-1][0] if chain else ""
     board.write(cursor)
@@ -300,10 +300,10 @@ def _posting(archive: int, row: _Row) -> tuple[Any, ...]:
     assert row.thread is not None
     attachments = [[one.number, one.filename, one.content_type, one.size] for one in reading.attachments]
     return (
-        row.id, archive, row.thread.final.id, _clean(row.message_id, _MAX_ID), row.key, row.parent_key, row.by_subject,
+        row.id, archive, row.thread.final.id, clean(row.message_id, _MAX_ID), row.key, row.parent_key, row.by_subject,
         row.variant, item.content_id, row.sent_at, reading.sent_offset or 0 if row.sent_at == reading.sent_at else 0,
-        item.filed_at, _clean(reading.author_name, _MAX_NAME), _clean(reading.author_address, _MAX_NAME),
-        _clean(reading.subject, _MAX_SUBJECT), _clean(json.dumps(attachments)) if attachments else "",
+        item.filed_at, clean(reading.author_name, _MAX_NAME), clean(reading.author_address, _MAX_NAME),
+        clean(reading.subject, _MAX_SUBJECT), clean(json.dumps(attachments)) if attachments else "",
     )  # fmt: skip
 
 
@@ -311,21 +311,13 @@ def _text(archive: int, row: _Row) -> search.Text:
     reading = row.item.reading
     return search.Text(
         row.id,
-        _clean(reading.subject, _MAX_SUBJECT),
-        _clean(f"{reading.author_name} {reading.author_address}", 2 * _MAX_NAME),
-        _clean(reading.recipients_text),
-        _clean(reading.text),
-        _clean(" ".join(one.filename for one in reading.attachments)),
+        clean(reading.subject, _MAX_SUBJECT),
+        clean(f"{reading.author_name} {reading.author_address}", 2 * _MAX_NAME),
+        clean(reading.recipients_text),
+        clean(reading.text),
+        clean(" ".join(one.filename for one in reading.attachments)),
         search.scope_of(archive, bool(reading.attachments)),
     )
-
-
-def _clean(text: str, most: int | None = None) -> str:
-    """Text that every database takes: no NUL, no half characters, at most so many of them."""
-    text = text[:most]
-    if text.isascii():
-        return text.replace("\0", "") if "\0" in text else text
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _with_threads(cursor: Any, archive: int, filed: Sequence[Filed | None]) -> list[Filed]:

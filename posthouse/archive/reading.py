@@ -33,6 +33,7 @@ from posthouse.content.keeping import Body
 THREADS_ON_PAGE = 50
 ENTRIES_ON_PAGE = 100
 MAX_PAGE = 100_000
+MAX_TREE = 5_000  # postings; a thread with more is shown by date, one page of it read
 MAX_ANSWERS = 100
 _TEXT_IN_THREAD, _TEXT_ALONE = 64_000, 1_000_000  # characters of a text that are shown
 
@@ -176,13 +177,21 @@ def thread(address: str, key: str, page: int = 1, size: int = ENTRIES_ON_PAGE) -
             raise _missing(cursor, address, key, "thread")
         facts = ArchiveFacts(*row[:8])
         number, own_key, subject, started_at, last_at, postings = row[8:]
-        places, heads, absent = _order(cursor, number)
-        pages = max(1, -(-len(places) // size))
-        page = min(max(page, 1), pages)
-        entries = _entries(cursor, facts.id, places[(page - 1) * size : page * size], heads, absent)
+        absent: dict[str, str] = {}
+        authors = 0
+        if postings > MAX_TREE:
+            pages = -(-postings // size)
+            page = min(max(page, 1), pages)
+            places, heads = _by_date(cursor, number, size, (page - 1) * size)
+        else:
+            places, heads, absent = _order(cursor, number)
+            pages = max(1, -(-len(places) // size))
+            page = min(max(page, 1), pages)
+            places = places[(page - 1) * size : page * size]
+            authors = len({head.author_name for head in heads.values()})
+        entries = _entries(cursor, facts.id, places, heads, absent)
         return ThreadView(
-            facts, own_key, subject, started_at, last_at, postings,
-            len({head.author_name for head in heads.values()}), entries, page, pages,
+            facts, own_key, subject, started_at, last_at, postings, authors, entries, page, pages,
             _thread_beside(cursor, facts.id, last_at, number, ">", "ASC"),
             _thread_beside(cursor, facts.id, last_at, number, "<", "DESC"),
         )  # fmt: skip
@@ -203,6 +212,18 @@ def _order(cursor: Any, thread: int) -> tuple[list[Place], dict[str, Neighbour],
     rows = [row for row in cursor.fetchall() if row[0] not in heads]
     places = ordered(leaves, {key: parent for key, parent, _ in rows})
     return places, heads, {key: message_id for key, _, message_id in rows}
+
+
+def _by_date(cursor: Any, thread: int, most: int, skip: int) -> tuple[list[Place], dict[str, Neighbour]]:
+    """A page of a very long thread."""
+    cursor.execute(
+        "SELECT key, subject, author_name, author_address FROM archive_posting WHERE thread_id = %s "
+        "ORDER BY id LIMIT %s OFFSET %s",
+        [thread, most, skip],
+    )
+    rows = cursor.fetchall()
+    heads = {key: Neighbour(key, subject, name or address) for key, subject, name, address in rows}
+    return [Place(key, 0, "", False) for key in heads], heads
 
 
 def _entries(

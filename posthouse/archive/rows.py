@@ -1,4 +1,4 @@
-"""Rows for any number of values, with one statement for each thousand of them."""
+"""Rows for any number of values, one statement for each thousand of them, and text that every database takes."""
 
 from __future__ import annotations
 
@@ -29,3 +29,11 @@ def select_in(
         cursor.execute(f"{statement} ({marks(some)}) {rest}", [*parameters, *some, *more])
         rows += cursor.fetchall()
     return rows
+
+
+def clean(text: str, most: int | None = None) -> str:
+    """Text that every database takes: no NUL, no half characters, at most so many of them."""
+    text = text[:most]
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

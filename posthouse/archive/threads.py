@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from posthouse.archive.folding import topic
-from posthouse.archive.rows import select_in
+from posthouse.archive.rows import clean, select_in
 from posthouse.message.identity import message_id_hash
 
 REACH_BY_SUBJECT = 28 * 86_400  # an answer without references joins a thread of its subject that was active so lately
@@ -217,7 +217,7 @@ class Board:
             "INSERT INTO archive_knownid (archive_id, key, thread_id, message_id, parent_key) "
             "VALUES (%s, %s, %s, %s, %s)",
             [
-                (self.archive, key, known.thread.final.id, known.message_id, known.parent_key)
+                (self.archive, key, known.thread.final.id, clean(known.message_id), known.parent_key)
                 for key, known in self.known.items()
                 if not known.stored
             ],
@@ -225,7 +225,7 @@ class Board:
         cursor.executemany(
             "UPDATE archive_knownid SET parent_key = %s, message_id = %s WHERE archive_id = %s AND key = %s",
             [
-                (known.parent_key, known.message_id, self.archive, key)
+                (known.parent_key, clean(known.message_id), self.archive, key)
                 for key, known in self.known.items()
                 if known.stored and known.changed
             ],

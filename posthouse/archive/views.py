@@ -126,7 +126,10 @@ class ThreadEntry:
 
 @dataclass(frozen=True, slots=True)
 class ThreadView:
-    """A thread in reading order, one page of it; `key` is its permalink, also when it was asked for by another."""
+    """A thread in reading order, one page of it; `key` is its permalink, also when it was asked for by another.
+
+    `authors` is 0 where they were not counted: in a thread so long that it is shown by date.
+    """
 
     archive: ArchiveFacts
     key: str

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from posthouse.archive import filing, models
+from posthouse.archive import filing, models, reading
 from posthouse.archive.errors import Gone, NoSuchArchive, NoSuchPosting
 from posthouse.archive.search import search
 from posthouse.configuration import Configuration
@@ -226,6 +228,36 @@ def test_text_that_no_database_takes_is_cleaned(garden: models.Archive) -> None:
     filed = files(content)
 
     assert filed.new and models.Posting.objects.get().subject
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["Message-ID", "References", "In-Reply-To", "Subject", "From", "To", "Date", "Content-Type",
+                 "Content-Disposition", "Content-Transfer-Encoding"]
+            ),
+            st.one_of(
+                st.binary(max_size=60),
+                st.sampled_from(
+                    [b"<a@b>", b"<a@b> <c@d>", b"=?utf-8?b?7aCA?= =?utf-7?q?+2AA-?=", b"Re: x\0y", b"\xed\xa0\x80",
+                     b"multipart/mixed; boundary=x", b'attachment; filename="\xff\0"', b"text/plain; charset=utf-16"]
+                ),
+            ),
+        ),
+        max_size=8,
+    ),
+    st.binary(max_size=200),
+)  # fmt: skip
+def test_any_bytes_can_be_filed_and_shown(garden: models.Archive, fields: list[tuple[str, bytes]], body: bytes) -> None:
+    content = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in fields) + b"\r\n" + body
+
+    filed = files(content)
+
+    assert reading.posting(GARDEN, filed.key).posting.key == filed.key
+    assert filed.key in [entry.key for entry in reading.thread(GARDEN, filed.thread_key).entries]
+    assert reading.content_of(GARDEN, filed.key).all() == content
 
 
 def test_an_archive_is_renamed_and_removed_with_all_it_holds(garden: models.Archive) -> None:

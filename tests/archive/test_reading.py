@@ -56,6 +56,15 @@ def test_a_long_thread_comes_in_pages_of_whole_entries(garden: None) -> None:
     assert [entry.depth for page in pages for entry in page.entries] == list(range(7))
 
 
+def test_an_endless_thread_is_shown_by_date(garden: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_TREE", 5)
+    keys = [files(letter(number, at=NOON + number, answers=1 if number > 1 else "")).key for number in range(1, 9)]
+
+    pages = [reading.thread(GARDEN, keys[3], page, size=3) for page in (1, 2, 3)]
+    assert [entry.key for page in pages for entry in page.entries] == keys
+    assert all(entry.posting and entry.depth == 0 for page in pages for entry in page.entries)
+
+
 def test_threads_stand_in_the_order_of_their_latest_posting(garden: None) -> None:
     one, two = files(letter(1)), files(letter(2, "Beans", at=NOON + 10))
     files(letter(3, "Re: Tomatoes", author=BEN, at=NOON + 20, answers=1))
