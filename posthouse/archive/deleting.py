@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import Any
 
@@ -16,8 +15,11 @@ from posthouse.content import keeping
 from posthouse.database import transaction
 
 
-def delete_posting(archive: str, key: str, now: int | None = None) -> None:
-    """Delete one posting; its thread goes with its last one. Raises NoSuchArchive, NoSuchPosting, Gone."""
+def delete_posting(archive: str, key: str, now: int) -> None:
+    """Delete one posting at `now` (seconds since 1970); its thread goes with its last one.
+
+    Raises NoSuchArchive, NoSuchPosting, Gone.
+    """
     with transaction(), connection.cursor() as cursor:
         number = lock(cursor, archive)
         cursor.execute(
@@ -30,7 +32,7 @@ def delete_posting(archive: str, key: str, now: int | None = None) -> None:
         _delete(cursor, number, row[2], [row], now)
 
 
-def delete_thread(archive: str, key: str, now: int | None = None) -> int:
+def delete_thread(archive: str, key: str, now: int) -> int:
     """Delete a whole thread, named by any of its keys; how many postings went. Raises as `delete_posting`."""
     with transaction(), connection.cursor() as cursor:
         number = lock(cursor, archive)
@@ -49,16 +51,15 @@ def _missing(cursor: Any, archive: int, key: str, what: str) -> Gone | NoSuchPos
     return Gone(what) if cursor.fetchone() else NoSuchPosting(what)
 
 
-def _delete(cursor: Any, archive: int, thread: int, rows: list[tuple[int, str, int, int]], now: int | None) -> None:
+def _delete(cursor: Any, archive: int, thread: int, rows: list[tuple[int, str, int, int]], now: int) -> None:
     ids = [row[0] for row in rows]
     for start in range(0, len(ids), 1_000):
         some = ids[start : start + 1_000]
         cursor.execute(f"DELETE FROM archive_text WHERE posting_id IN ({marks(some)})", some)
         cursor.execute(f"DELETE FROM archive_posting WHERE id IN ({marks(some)})", some)
-    at = int(time.time()) if now is None else now
     cursor.executemany(
         "INSERT INTO archive_tombstone (archive_id, key, deleted_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-        [(archive, row[1], at) for row in rows],
+        [(archive, row[1], now) for row in rows],
     )
     _shrink(cursor, thread)
     months = Counter(month_of(number >> NUMBER_BITS) for number in ids)

@@ -183,7 +183,7 @@ def test_the_counters_of_months_are_right_on_both_sides_of_midnight(garden: mode
 def test_a_deleted_posting_is_gone_everywhere_and_does_not_come_back(garden: models.Archive) -> None:
     one, two = files(letter(1, text="Secret")), files(letter(2, "Re: Tomatoes", at=NOON + 9, answers=1))
 
-    filing.delete_posting(GARDEN, one.key)
+    filing.delete_posting(GARDEN, one.key, NOON)
 
     assert search("secret", [GARDEN]).total == 0
     if connection.vendor == "sqlite":
@@ -194,10 +194,10 @@ def test_a_deleted_posting_is_gone_everywhere_and_does_not_come_back(garden: mod
     again = files(letter(1, text="Secret"))
     assert again.deleted and not again.new and counters() == (1, NOON + 9)
     with pytest.raises(Gone):
-        filing.delete_posting(GARDEN, one.key)
+        filing.delete_posting(GARDEN, one.key, NOON)
     with pytest.raises(NoSuchPosting):
-        filing.delete_posting(GARDEN, "A" * 32)
-    filing.delete_posting(GARDEN, two.key)
+        filing.delete_posting(GARDEN, "A" * 32, NOON)
+    filing.delete_posting(GARDEN, two.key, NOON)
     assert counters() == (0, 0) and threads() == [] and not models.KnownId.objects.exists()
     assert not models.Month.objects.exists() and not Content.objects.exists()
 
@@ -207,11 +207,11 @@ def test_a_deleted_thread_takes_all_its_postings_along(garden: models.Archive) -
     files(letter(2, "Re: Tomatoes", at=NOON + 9, answers=1))
     files(letter(3, "Beans", at=NOON + 4))
 
-    assert filing.delete_thread(GARDEN, one.key) == 2
+    assert filing.delete_thread(GARDEN, one.key, NOON) == 2
 
     assert threads() == [("Beans", 1)] and counters() == (1, NOON + 4)
     with pytest.raises(Gone):
-        filing.delete_thread(GARDEN, one.key)
+        filing.delete_thread(GARDEN, one.key, NOON)
 
 
 def test_nothing_is_left_of_a_filing_whose_transaction_fails(garden: models.Archive) -> None:

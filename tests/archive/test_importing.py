@@ -105,7 +105,7 @@ def test_a_thread_or_what_came_since_a_day_is_exported_alone(garden: None) -> No
     out = io.BytesIO()
     assert exporting.export(GARDEN, out, thread=key) == 5
     assert exporting.export(GARDEN, io.BytesIO(), since=NOON + 60 * 8) == 2
-    filing.delete_thread(GARDEN, key)
+    filing.delete_thread(GARDEN, key, NOON)
     with pytest.raises(Gone):
         exporting.export(GARDEN, out, thread=filing.hash_of("m5@far.example"))
     with pytest.raises(NoSuchPosting):
@@ -212,7 +212,7 @@ def test_a_killed_import_is_finished_by_the_next_one_and_nothing_is_there_twice(
 
 def test_every_odd_message_is_named_with_its_place(garden: None, tmp_path: Path) -> None:
     files(letter(5))
-    filing.delete_posting(GARDEN, filing.hash_of("m5@far.example"))
+    filing.delete_posting(GARDEN, filing.hash_of("m5@far.example"), NOON)
     path = mbox(tmp_path / "garden.mbox", [letter(1), letter(2, message_id=None, at=None), letter(5)])
     heard: list[OddMessage] = []
 

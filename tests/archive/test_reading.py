@@ -135,7 +135,7 @@ def test_an_attachment_is_listed_and_can_be_taken_out(garden: None) -> None:
 )
 def test_what_was_deleted_is_gone_and_what_never_was_is_unknown(garden: None, ask: Callable[[str], Any]) -> None:
     filed = files(letter(1))
-    filing.delete_posting(GARDEN, filed.key)
+    filing.delete_posting(GARDEN, filed.key, NOON)
 
     with pytest.raises(Gone):
         ask(filed.key)
@@ -147,7 +147,7 @@ def test_what_was_deleted_is_gone_and_what_never_was_is_unknown(garden: None, as
 def test_a_deleted_message_leaves_a_place_in_its_thread(garden: None) -> None:
     one = files(letter(1))
     two = files(letter(2, "Re: Tomatoes", at=NOON + 5, answers=1))
-    filing.delete_posting(GARDEN, one.key)
+    filing.delete_posting(GARDEN, one.key, NOON)
 
     view = reading.thread(GARDEN, one.key)
     assert [(entry.depth, entry.posting is None) for entry in view.entries] == [(0, True), (1, False)]
@@ -200,7 +200,7 @@ def test_the_version_of_an_archive_grows_with_every_change(garden: None) -> None
     assert reading.archive(GARDEN).version == seen[-1]
     filing.update_archive(GARDEN, policy="private")
     seen.append(reading.archive(GARDEN).version)
-    filing.delete_posting(GARDEN, filed.key)
+    filing.delete_posting(GARDEN, filed.key, NOON)
     seen.append(reading.archive(GARDEN).version)
 
     assert seen == sorted(set(seen))

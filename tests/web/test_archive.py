@@ -216,7 +216,7 @@ def test_search_says_what_it_did_not_understand(quick_site: Neighbourhood) -> No
 
 def test_what_was_deleted_is_gone(site: Neighbourhood) -> None:
     conversation(site)
-    deleting.delete_posting(GARDEN, site.key(2))
+    deleting.delete_posting(GARDEN, site.key(2), 1_750_000_000)
     page(site, f"message/{site.key(2)}/", 410)
     page(site, f"message/{site.key(2)}/raw", 410)
     assert "Lucky you" not in page(site, f"thread/{site.key(1)}/")
