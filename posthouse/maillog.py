@@ -53,7 +53,7 @@ def quiet(value: bool = True) -> None:
 
 def address_key(address: str) -> int:
     """The number an address is found by: 32 bits, so that the index stays small."""
-    return crc32(address.lower().encode("utf-8", "surrogateescape"))
+    return crc32(storable(address).lower().encode("utf-8"))
 
 
 def record(at: int, kind: str, item: int, address: str, **detail: Any) -> None:
@@ -108,6 +108,11 @@ def refused(at: int, stage: str, peer: str, return_path: str, recipient: str, re
 def signed_in(at: int, peer: str, account: str, ok: bool) -> None:
     """Someone tried to sign in for submission."""
     record(at, "signed-in" if ok else "sign-in-refused", 0, account, peer=peer)
+
+
+def sign_in_asked(at: int, peer: str, address: str, sent: bool) -> None:
+    """Someone asked the site for a sign-in link; `sent`: the address is known and was mailed one."""
+    record(at, "sign-in-asked", 0, address, peer=peer, sent=sent)
 
 
 def accepted(at: int, item: int, origin: str, peer: str, return_path: str, recipients: int, size: int, message_id: str,
@@ -200,14 +205,23 @@ def insert(events: list[Event]) -> None:
     from posthouse.database import insert_many
 
     rows = [
-        (event.at, event.kind, event.item, event.address, address_key(event.address) if event.address else 0,
-         event.detail.get("because", 0), _encode(event.detail) if event.detail else "{}")
+        (event.at, event.kind, event.item, storable(event.address),
+         address_key(event.address) if event.address else 0,
+         event.detail.get("because", 0), storable(_encode(event.detail)) if event.detail else "{}")
         for event in events
     ]  # fmt: skip
     insert_many("queue_event", "at, kind, item, address, address_key, because, detail", rows)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, default=str).encode
+
+
+def storable(text: str) -> str:
+    """The text with what no database takes (NUL, halves of letters) made visible: a hostile word must never stand in
+    the way of the transactions that carry it."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
 def say(events: list[Event]) -> None:
@@ -215,7 +229,8 @@ def say(events: list[Event]) -> None:
     if not events or not _stderr or not configuration.active().maillog.stderr:
         return
     lines = [
-        json.dumps({"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail}, ensure_ascii=False)
+        json.dumps({"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail}, ensure_ascii=False,
+                   default=str)
         for e in events
     ]
     try:

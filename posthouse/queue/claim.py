@@ -79,6 +79,25 @@ def retire(claimant: int) -> None:
         database.run("DELETE FROM queue_claimant WHERE id = %s", (claimant,))
 
 
+def release_unheard(claimant: int, held: Collection[int]) -> int:
+    """Give back what this claimant has claimed without knowing it, as not tried; returns how many deliveries.
+
+    The database can take a claim, or lose the end of one, and be gone before its answer is heard. `held`: the
+    deliveries that the claimant does know of.
+    """
+    known = set(held)
+    rows = database.fetch("SELECT id FROM queue_delivery WHERE claimant = %s", (claimant,))
+    unheard = [number for (number,) in rows if number not in known]
+    if not unheard:
+        return 0
+    condition, parameter = database.among("id", unheard)
+    with database.transaction():
+        return database.run(
+            f"UPDATE queue_delivery SET claimant = NULL, attempts = attempts - 1 WHERE {condition} AND claimant = %s",
+            (parameter, claimant),
+        )
+
+
 def release_gone(place: str, is_gone: Callable[[int], bool], now: int) -> int:
     """Give back at once what processes of `place` (named place:pid) held that are gone: their lease need not end.
 

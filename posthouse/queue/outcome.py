@@ -103,7 +103,16 @@ def _set_returning(failed: list[Outcome]) -> None:
     database.run_many(
         "UPDATE queue_delivery SET claimant = NULL, given_up = %s, last_reply = %s, last_status = %s, last_where = %s "
         "WHERE id = %s",
-        [(True, one.reply[:_MOST_REPLY], one.status[:12], one.where[:255], one.claimed.id) for one in failed],
+        [
+            (
+                True,
+                maillog.storable(one.reply[:_MOST_REPLY]),
+                one.status[:12],
+                maillog.storable(one.where[:255]),
+                one.claimed.id,
+            )
+            for one in failed
+        ],
     )
 
 
@@ -113,7 +122,8 @@ def _set_deferred(deferred: list[Outcome], now: int) -> None:
         "last_where = %s WHERE id = %s",
         [
             (one.next_attempt if one.next_attempt is not None else now + _WITHOUT_PLAN,
-             one.reply[:_MOST_REPLY], one.status[:12], one.where[:255], one.claimed.id)
+             maillog.storable(one.reply[:_MOST_REPLY]), one.status[:12], maillog.storable(one.where[:255]),
+             one.claimed.id)
             for one in deferred
         ],
     )  # fmt: skip

@@ -104,6 +104,10 @@ _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
     "refused": _refused,
     "signed-in": lambda address, detail: f"{address} signed in from {detail.get('peer', '?')}",
     "sign-in-refused": lambda address, detail: f"sign-in as {address} refused, from {detail.get('peer', '?')}",
+    "sign-in-asked": lambda address, detail: (
+        f"a sign-in link for {address} was asked for from {detail.get('peer', '?')}"
+        + ("" if detail.get("sent") else "; nobody here has that address")
+    ),
     "accepted": _accepted,
     "enqueued": _enqueued,
     "delivered": lambda address, detail: f"delivered to {_path(address)}: {_said(detail)}",
