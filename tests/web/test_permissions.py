@@ -133,3 +133,12 @@ def test_a_role_ends_with_the_membership(quick_site: Neighbourhood) -> None:
     assert client.get(f"/archives/{BOARD}/").status_code == 200
     roster.remove(BOARD, "ana@far.example")
     assert client.get(f"/archives/{BOARD}/").status_code == 404
+
+
+def test_the_etag_of_a_member_opens_nothing_for_a_stranger(quick_site: Neighbourhood) -> None:
+    fill(quick_site)
+    for tail in ("", f"message/{quick_site.key(1)}/raw", f"thread/{quick_site.key(1)}/mbox", "feed.atom"):
+        etag = quick_site.as_("ana").get(f"/archives/{BOARD}/{tail}").headers["ETag"]
+        for known in (etag, "*"):
+            answer = quick_site.as_("stranger").get(f"/archives/{BOARD}/{tail}", headers={"if-none-match": known})
+            assert answer.status_code == 404

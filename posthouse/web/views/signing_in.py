@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from posthouse import maillog
+from posthouse.address import key_of
 from posthouse.configuration import active
 from posthouse.content.spool import spooled_from
 from posthouse.database import transaction
@@ -60,16 +61,14 @@ def send_link(address: str, onward: str, peer: str, now: int) -> None:
     A known address and an unknown one both cost one durable transaction, so that the time tells nothing either.
     """
     with transaction():
-        waiting = SignInLink.objects.filter(
-            account__addresses__key=address.lower(), expires_at__gt=moment(now)
-        ).count()  # fmt: skip
+        links_open = SignInLink.objects.filter(expires_at__gt=moment(now), account__addresses__key=key_of(address))
         token = ""
-        if waiting < MOST_MAILS:
+        if links_open.count() < MOST_MAILS:
             try:
                 token = accounts.sign_in_link(address, now)
             except NoSuchAccount:
                 pass
-        maillog.record(now, "sign-in-asked", 0, address, peer=peer, sent=bool(token))
+        maillog.sign_in_asked(now, peer, address, bool(token))
         if token:
             _mail(address, token, onward, now)
 
