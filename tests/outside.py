@@ -53,6 +53,9 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.outside.final_reply:
             return self.outside.final_reply
+        if not self.outside.answers.is_set():
+            self.outside.asked.set()
+            await asyncio.to_thread(self.outside.answers.wait, 30)
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         took = Received(
             (envelope.mail_from or "").removeprefix("<>"), tuple(envelope.rcpt_tos), content, session.ssl is not None
@@ -72,6 +75,9 @@ class Outside:
         self.taken: list[Received] = []
         self.replies: dict[str, str] = {}  # address or domain -> the reply to RCPT
         self.final_reply = ""
+        self.answers = threading.Event()  # cleared: whole messages are read, and the reply keeps us waiting
+        self.answers.set()
+        self.asked = threading.Event()  # set once somebody waits for it
         self.house: Any = None
         self.connections = 0  # that were ever opened
         self._tls = tls

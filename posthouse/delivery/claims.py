@@ -31,6 +31,11 @@ class Claims:
         return len(self._held)
 
     @property
+    def numbers(self) -> list[int]:
+        """The deliveries that are held."""
+        return list(self._held)
+
+    @property
     def room(self) -> int:
         """How many may be claimed now; 0 while enough are held."""
         return min(MOST_AT_ONCE, MOST_HELD - len(self._held)) if len(self._held) < LOW_HELD else 0

@@ -70,8 +70,9 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
         self._hearings: list[wake.Hearing] = []
         self._stopping = False
-        self._next_chores = float("-inf")
+        self._next_chores = self._next_reckoning = float("-inf")
         self._reports_due = True
+        self._doubtful = False  # the database was away: it may have claims of ours that we never heard of
 
     # -- beginning and end ----------------------------------------------------------------------------------------
 
@@ -170,8 +171,9 @@ class Runner:
     # -- waking ---------------------------------------------------------------------------------------------------
 
     def kick(self) -> None:
-        """Look for due mail now."""
+        """Look for due mail now: somebody said that there is some, so the database is there, too."""
         self._kicked.set()
+        self._recorder.stir()
 
     def forget(self) -> None:
         """The directory changed: domains, lists or addresses."""
@@ -213,6 +215,7 @@ class Runner:
         except ClaimantGone:
             await self._lapse()
         except Unavailable as error:
+            self._doubtful = True
             log.warning("the database is not available: %s", error)
             return TROUBLED_SECONDS
         except Exception:
@@ -223,6 +226,9 @@ class Runner:
     async def _round(self) -> float:
         """Claim what is due and send it on its way; gives the seconds until there is something to do again."""
         await self._renew_when_needed()
+        if self._doubtful or self._clock() >= self._next_reckoning:
+            await self._bridge.write(claiming.release_unheard, self._claimant, self.claims.numbers)
+            self._doubtful, self._next_reckoning = False, self._clock() + CHORE_SECONDS
         if self._reports_due:
             self._reports_due = False
             await self._bridge.read(returning.write_reports, self._endings.now(), self._configuration.host)
