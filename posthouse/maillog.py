@@ -229,8 +229,11 @@ def say(events: list[Event]) -> None:
     if not events or not _stderr or not configuration.active().maillog.stderr:
         return
     lines = [
-        json.dumps({"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail}, ensure_ascii=False,
-                   default=str)
+        json.dumps(
+            {"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail},
+            ensure_ascii=False,
+            default=str,
+        )
         for e in events
     ]
     try:

@@ -6,6 +6,7 @@ other) give the active Configuration; its data directory and its database belong
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import hashlib
 import os
@@ -23,6 +24,7 @@ from posthouse.configuration import Configuration
 from tests import postgres
 
 _HOME = Path(tempfile.mkdtemp(prefix="posthouse-tests-home-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 
 
 def _make_ready() -> None:
