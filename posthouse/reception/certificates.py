@@ -82,32 +82,38 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def certificates_for(configuration: Configuration) -> Certificates | None:
-    """The configured certificate; in the trial a self-made one; else None: no TLS. Raises CertificateError."""
+def certificates_for(configuration: Configuration, now: float) -> Certificates | None:
+    """The configured certificate; in the trial a self-made one; else None: no TLS. Raises CertificateError.
+
+    `now` in seconds since 1970.
+    """
     if configuration.tls.certificate:
         return Certificates(Path(configuration.tls.certificate), Path(configuration.tls.key))
     if not configuration.trial:
         return None
     folder = configuration.data / "tls"
     certificate, key = folder / "trial.pem", folder / "trial.key"
-    if not _usable(certificate, key):
-        make_own(certificate, key, [configuration.host, "localhost", "127.0.0.1", "::1"])
+    if not _usable(certificate, key, now):
+        make_own(certificate, key, [configuration.host, "localhost", "127.0.0.1", "::1"], now)
     return Certificates(certificate, key)
 
 
-def _usable(certificate: Path, key: Path) -> bool:
+def _usable(certificate: Path, key: Path, now: float) -> bool:
     try:
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
         _context(certificate, key)
     except (OSError, ValueError, CertificateError):
         return False
-    return loaded.not_valid_after_utc - RENEW_BEFORE > datetime.now(UTC)
+    return loaded.not_valid_after_utc - RENEW_BEFORE > datetime.fromtimestamp(now, UTC)
 
 
-def make_own(certificate: Path, key: Path, names: Iterable[str]) -> None:
-    """Write a self-signed certificate for `names` (host names and addresses) and its key, readable by us alone."""
+def make_own(certificate: Path, key: Path, names: Iterable[str], now: float) -> None:
+    """Write a self-signed certificate for `names` (host names and addresses) and its key, readable by us alone.
+
+    It is valid from a day before `now` (seconds since 1970), for clocks that are slow.
+    """
     secret = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.now(UTC)
+    today = datetime.fromtimestamp(now, UTC)
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Posthouse trial")])
     made = (
         x509.CertificateBuilder()
@@ -115,8 +121,8 @@ def make_own(certificate: Path, key: Path, names: Iterable[str]) -> None:
         .issuer_name(who)
         .public_key(secret.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=TRIAL_DAYS))
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=TRIAL_DAYS))
         .add_extension(x509.SubjectAlternativeName([_name(name) for name in dict.fromkeys(names)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -54,7 +54,7 @@ class Reception:
         Raises listeners.ListenError, certificates.CertificateError.
         """
         configuration = self._configuration
-        self._certificates = certificates_for(configuration)
+        self._certificates = certificates_for(configuration, self._clock())
         wanted = configuration.reception.submissions if sockets is None else sockets.get("submissions")
         if wanted and self._certificates is None:
             raise listeners.ListenError("submissions: needs [tls] certificate and key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ Opener = Callable[..., Station]
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for mx.lists.example and its key."""
     folder = tmp_path_factory.mktemp("tls")
-    make_own(folder / "c.pem", folder / "c.key", ["mx.lists.example"])
+    make_own(folder / "c.pem", folder / "c.key", ["mx.lists.example"], time.time())
     return folder / "c.pem", folder / "c.key"
 
 

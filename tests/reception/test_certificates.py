@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,14 @@ def shown_to(client_trust: Path, server: ssl.SSLContext, name: str) -> bytes:
 
 def test_a_trial_makes_itself_a_certificate_once_that_clients_can_verify(tmp_path: Path) -> None:
     chosen = Configuration(data_directory=str(tmp_path), hostname="mx.lists.example", trial=True)
-    made = certificates_for(chosen)
+    made = certificates_for(chosen, time.time())
     assert made is not None
     pem = tmp_path / "tls" / "trial.pem"
     for name in ("mx.lists.example", "localhost", "127.0.0.1", "::1"):
         assert shown_to(pem, made.context, name)
     assert os.stat(tmp_path / "tls" / "trial.key").st_mode & 0o777 == 0o600
     before = pem.read_bytes()
-    certificates_for(chosen)
+    certificates_for(chosen, time.time())
     assert pem.read_bytes() == before
 
 
@@ -49,35 +50,35 @@ def test_a_broken_trial_certificate_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "trial.pem").write_text("rubbish")
     chosen = Configuration(data_directory=str(tmp_path), hostname="mx.lists.example", trial=True)
-    assert certificates_for(chosen) is not None
+    assert certificates_for(chosen, time.time()) is not None
 
 
 def test_without_a_certificate_there_is_no_tls_outside_the_trial(tmp_path: Path) -> None:
-    assert certificates_for(Configuration(data_directory=str(tmp_path))) is None
+    assert certificates_for(Configuration(data_directory=str(tmp_path)), time.time()) is None
 
 
 @pytest.mark.parametrize("wrong", ["rubbish", "other-key", "missing"])
 def test_what_cannot_be_used_is_refused_with_the_names_of_the_files(tmp_path: Path, wrong: str) -> None:
     pem, key = tmp_path / "c.pem", tmp_path / "c.key"
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     if wrong == "rubbish":
         pem.write_text("rubbish")
     elif wrong == "other-key":
-        make_own(tmp_path / "d.pem", key, ["mx.lists.example"])
+        make_own(tmp_path / "d.pem", key, ["mx.lists.example"], time.time())
     else:
         key.unlink()
     chosen = dataclasses.replace(Configuration(), tls=Tls(str(pem), str(key)))
     with pytest.raises(CertificateError, match=r"c\.(pem|key)"):
-        certificates_for(chosen)
+        certificates_for(chosen, time.time())
 
 
 def test_a_renewed_certificate_is_used_for_the_next_handshake(tmp_path: Path) -> None:
     pem, key = tmp_path / "c.pem", tmp_path / "c.key"
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     certificates = Certificates(pem, key)
     first = shown_to(pem, certificates.context, "mx.lists.example")
     assert not certificates.refresh()
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     assert certificates.refresh()
     assert shown_to(pem, certificates.context, "mx.lists.example") != first
 
@@ -86,11 +87,11 @@ def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pem, key = tmp_path / "c.pem", tmp_path / "c.key"
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     old = tmp_path / "old.pem"
     old.write_bytes(pem.read_bytes())
     certificates = Certificates(pem, key)
-    make_own(pem, tmp_path / "next.key", ["mx.lists.example"])
+    make_own(pem, tmp_path / "next.key", ["mx.lists.example"], time.time())
     with caplog.at_level(logging.WARNING):
         assert not certificates.refresh() and not certificates.refresh()
     assert len(caplog.records) == 1, "one complaint, not one each second"
@@ -101,8 +102,8 @@ def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(
 
 
 def test_check_config_names_a_certificate_that_does_not_fit_its_key(tmp_path: Path) -> None:
-    make_own(tmp_path / "c.pem", tmp_path / "c.key", ["mx.lists.example"])
-    make_own(tmp_path / "other.pem", tmp_path / "c.key", ["mx.lists.example"])
+    make_own(tmp_path / "c.pem", tmp_path / "c.key", ["mx.lists.example"], time.time())
+    make_own(tmp_path / "other.pem", tmp_path / "c.key", ["mx.lists.example"], time.time())
     file = tmp_path / "posthouse.toml"
     file.write_text('hostname = "mx.lists.example"\n[tls]\ncertificate = "c.pem"\nkey = "c.key"\n')
     asked = [sys.executable, "-m", "posthouse", "--config", str(file), "check-config"]

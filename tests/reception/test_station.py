@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def test_refusals_reach_the_database_while_no_mail_is_accepted(station: Station)
 
 def test_starttls_verifies_and_a_renewed_certificate_is_picked_up(opens: Opener, tmp_path: Path) -> None:
     pem, key = tmp_path / "c.pem", tmp_path / "c.key"
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     station = opens(tls={"certificate": str(pem), "key": str(key)})
 
     def shown() -> bytes:
@@ -144,7 +145,7 @@ def test_starttls_verifies_and_a_renewed_certificate_is_picked_up(opens: Opener,
     verified.envelope(GARDEN)
     verified.content(LETTER)
     assert b"with ESMTPS (TLSv1.3 " in queued()[0]["prefix"]
-    make_own(pem, key, ["mx.lists.example"])
+    make_own(pem, key, ["mx.lists.example"], time.time())
     until(lambda: shown() != first)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -52,7 +53,7 @@ def _check_certificate(chosen: configuration.Configuration) -> None:
 
     if chosen.tls.certificate:
         try:
-            certificates.certificates_for(chosen)
+            certificates.certificates_for(chosen, time.time())
         except certificates.CertificateError as error:
             fail(f"[tls] {error}")
 
