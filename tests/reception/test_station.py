@@ -83,7 +83,8 @@ def test_several_processes_share_the_sockets_they_are_given(opens: Opener) -> No
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_stop_lets_the_running_transaction_finish_and_tells_the_others(opens: Opener, fast: bool) -> None:
     station = opens(fast=fast)
-    idle, busy = Talker(station.place()), Talker(station.place())
+    place = station.place()
+    idle, busy = Talker(place), Talker(place)
     idle.says("EHLO idle", 250)
     busy.says("EHLO busy", 250)
     busy.envelope(GARDEN)
@@ -96,8 +97,8 @@ def test_a_stop_lets_the_running_transaction_finish_and_tells_the_others(opens: 
     stopping.join(20)
     assert not stopping.is_alive()
     assert queued()[0]["octets"] == LETTER
-    with pytest.raises(OSError):
-        socket.create_connection(station.place(), 1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(place, 1)
 
 
 def test_a_client_that_never_finishes_is_cut_off_when_the_grace_is_over(opens: Opener) -> None:

@@ -134,30 +134,6 @@ def test_a_database_that_is_gone_gives_451_and_comes_back_without_a_restart(
     assert len(queued()) == 1
 
 
-def test_a_postgresql_that_is_restarted_defers_and_comes_back(
-    postgresql: Configuration, pair: tuple[Path, Path], opens: Opener
-) -> None:
-    from django.db import connection
-
-    from tests.reception.conftest import furnish
-
-    station = opens(furnish(postgresql, pair))
-    talker = guest(station)
-    talker.envelope(GARDEN)
-    talker.content(LETTER)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-    talker.says("MAIL FROM:<ana@far.example>", 250)
-    until(lambda: talker.says(f"RCPT TO:<{GARDEN}>").startswith("250"))
-    if not talker.content(LETTER, None).startswith("250"):
-        talker.envelope(GARDEN)
-        talker.content(LETTER)
-    assert len(queued()) == 2
-
-
 def test_a_fault_of_ours_is_a_451_and_the_next_message_is_taken(opens: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     station = opens()
     talker = guest(station)
