@@ -76,7 +76,7 @@ def visitor(request: HttpRequest) -> Visitor:
 
 
 def _look(request: HttpRequest) -> Visitor:
-    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+    if not request.COOKIES.get(settings.SESSION_COOKIE_NAME, "").isalnum():  # none, or none that we gave
         return STRANGER
     account = request.user
     if not account.is_authenticated or not account.is_active:

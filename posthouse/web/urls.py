@@ -10,7 +10,7 @@ from posthouse.web.views import archive, feeds, held, lists, message, search, si
 class AddressConverter:
     """The posting address of a list, as it stands in a path."""
 
-    regex = r"[^/\s@]{1,64}@[^/\s@]{1,255}"
+    regex = r"[^/\s@\x00-\x1f\x7f]{1,64}@[^/\s@\x00-\x1f\x7f]{1,255}"
 
     def to_python(self, value: str) -> str:
         """Lists are found by their address in lower case."""
@@ -59,10 +59,21 @@ class MonthConverter(YearConverter):
         return f"{value:02d}"
 
 
+class NumberConverter(YearConverter):
+    """A number that every database holds."""
+
+    regex = r"[0-9]{1,18}"
+
+    def to_url(self, value: int) -> str:
+        """In digits."""
+        return str(value)
+
+
 register_converter(AddressConverter, "address")
 register_converter(KeyConverter, "key")
 register_converter(YearConverter, "year")
 register_converter(MonthConverter, "month")
+register_converter(NumberConverter, "number")
 
 _ARCHIVE = "archives/<address:address>/"
 
@@ -77,21 +88,21 @@ urlpatterns: list[URLPattern] = [
     path("static/<str:name>", site.asset),
     path(f"{_ARCHIVE}message/<key:key>/raw", message.raw),
     path(f"{_ARCHIVE}message/<key:key>/headers", message.headers),
-    path(f"{_ARCHIVE}message/<key:key>/attachment/<int:number>/<path:name>", message.attachment),
+    path(f"{_ARCHIVE}message/<key:key>/attachment/<number:number>/<path:name>", message.attachment),
     path(f"{_ARCHIVE}thread/<key:key>/mbox", feeds.thread_mbox),
     path(f"{_ARCHIVE}thread/<key:key>/feed.atom", feeds.thread_feed),
     path(f"{_ARCHIVE}feed.atom", feeds.archive_feed),
     path(f"{_ARCHIVE}<year:year>/<month:number>/", archive.month),
     path("lists/<address:address>/", lists.about),
     path("held/", held.inbox),
-    path("held/<int:number>/", held.show),
+    path("held/<number:number>/", held.show),
     path("sign-in/", signing_in.ask),
     path("sign-in/<str:token>/", signing_in.arrive),
     path("sign-out/", signing_in.leave),
     path("unsubscribe/<str:token>/", lists.unsubscribe),
     path("confirm/<str:token>/", lists.confirm),
     path("trial/outbox", trial.outbox),
-    path("trial/outbox/<int:number>", trial.message),
+    path("trial/outbox/<number:number>", trial.message),
     path("robots.txt", site.robots),
     path("health", site.health),
 ]

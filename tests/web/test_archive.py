@@ -32,7 +32,12 @@ def conversation(site: Neighbourhood) -> None:
     site.letter(
         2, answers=1, author="Ben <ben@far.example>", text="> Ripe at last.\r\n\r\nLucky you!\r\n-- \r\nBen\r\n"
     )
-    site.letter(3, answers=1, author="Cleo <cleo@near.example>", text="See https://far.example/a?b=1&c=2.\r\n")
+    site.letter(
+        3,
+        answers=1,
+        author="Cleo <cleo@near.example>",
+        text="See https://far.example/a?b=1&c=2, not ftp://far.example/x.\r\n",
+    )
     site.letter(4, answers=2)
     raw = (
         b"From: Dan <dan@far.example>\r\nTo: all\r\nSubject: Re: Tomatoes\r\nDate: Thu, 28 May 2026 23:30:00 +0200\r\n"
@@ -68,6 +73,7 @@ def test_quotes_signatures_and_links_are_told_apart(quick_site: Neighbourhood) -
     assert "<blockquote>Ripe at last.</blockquote>" in shown
     assert 'class="sig"' in shown
     assert '<a href="https://far.example/a?b=1&amp;c=2" rel="nofollow noopener ugc">' in shown
+    assert "ftp://far.example/x" in shown and 'href="ftp' not in shown
 
 
 def test_one_message_has_a_page_with_its_neighbours(site: Neighbourhood) -> None:

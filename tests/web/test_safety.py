@@ -161,3 +161,59 @@ def test_a_database_that_cannot_answer_is_503_and_comes_back(
     assert answer.headers["Retry-After"] == "60"
     assert "disk" not in answer.content.decode()
     assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/held/99999999999999999999999999/", "/archives/a%00b@lists.example/", "/lists/%ff%fe@x/", "/confirm/%00%ff/",
+        "/unsubscribe/%00/", f"/archives/{GARDEN}/message/{'A' * 32}/attachment/9999999999999999999999/x",
+        f"/archives/{GARDEN}/search?q=%00%ff%22%27)(*", "/search?q=" + "a" * 5000, "/search?sort=%00&page=%00&q=a",
+        f"/archives/{GARDEN}/?page=%D9%A3", "/trial/outbox/x", "/static/../settings.py", "/static/%2e%2e/x",
+        "/sign-in/?next=%00", "/sign-in/%00.%D9%A3/", "//evil.example/", "/archives/",
+    ],
+)  # fmt: skip
+def test_no_address_makes_the_site_stumble(site: Neighbourhood, path: str) -> None:
+    for who in ("stranger", "root"):
+        assert site.as_(who).get(path).status_code < 500
+    odd = site.as_("stranger")
+    odd.cookies["sessionid"] = "a\\000b'--"
+    assert odd.get(path).status_code < 500
+
+
+def test_a_fault_of_ours_is_admitted_without_showing_our_insides(
+    quick_site: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posthouse.web.views import archive
+
+    def broken() -> None:
+        raise ZeroDivisionError("inner secret")
+
+    monkeypatch.setattr(archive, "all_places", broken)
+    answer = quick_site.as_("stranger", raise_request_exception=False).get("/")
+    assert answer.status_code == 500
+    assert "our fault" in answer.content.decode() and "secret" not in answer.content.decode()
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_database_that_is_locked_or_gone_is_said_so_by_health(
+    quick_site: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pathlib import Path
+
+    from posthouse import database
+
+    client = quick_site.as_("stranger")
+    kept = Path(quick_site.configuration.database_url.removeprefix("sqlite:///"))
+    database.close()
+    away = kept.with_name("away")
+    kept.rename(away)
+    try:
+        assert client.get("/health").status_code == 503
+        assert client.get("/").status_code == 503
+    finally:
+        database.close()
+        for left in kept.parent.glob(f"{kept.name}*"):
+            left.unlink()
+        away.rename(kept)
+    assert client.get("/health").status_code == 200

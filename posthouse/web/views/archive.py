@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from posthouse.archive import reading
 from posthouse.archive.folding import topic
-from posthouse.archive.views import MonthCount, ThreadEntry
+from posthouse.archive.views import MonthCount, Neighbour, ThreadEntry
 from posthouse.lists.models import MailingList
 from posthouse.web import links
 from posthouse.web.access import Visitor, open_to, visitor
@@ -206,8 +206,16 @@ def thread(request: HttpRequest, address: str, key: str) -> HttpResponse:
         "posts": _entries(address, entries, found.subject, flat),
         "newer": _paged(here, found.page - 1) if found.page > 1 else "",
         "older": _paged(here, found.page + 1) if found.page < found.pages else "",
+        "newer_thread": _other(address, found.newer),
+        "older_thread": _other(address, found.older),
     }  # fmt: skip
     return page(request, "archive/thread.html", context, etag=etag)
+
+
+def _other(address: str, found: Neighbour | None) -> dict[str, str] | None:
+    if found is None:
+        return None
+    return {"path": links.thread(address, found.key), "subject": subject_of(found.subject, address)}
 
 
 def _entries(address: str, entries: Sequence[ThreadEntry], subject: str, flat: bool) -> list[dict[str, Any]]:
