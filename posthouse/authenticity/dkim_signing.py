@@ -15,7 +15,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from posthouse.authenticity.canonical import BodyHashes, relaxed_field
 from posthouse.message.headers import Fields
 
-__all__ = ["OVERSIGNED", "SIGNED", "PrivateKey", "algorithm_of", "body_hash", "field_of", "sign", "sign_hashed"]
+__all__ = [
+    "OVERSIGNED",
+    "SIGNED",
+    "PrivateKey",
+    "algorithm_of",
+    "body_hash",
+    "choose",
+    "field_of",
+    "sign",
+    "sign_hashed",
+    "signature_over",
+]
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
@@ -91,7 +102,7 @@ def sign_hashed(
 ) -> bytes:
     """As `sign`, for a body whose `body_hash` is known: one hash for all copies of a posting."""
     fields = [(name.lower(), raw) for name, raw in Fields(header)]
-    names, signed = choose(fields, headers, oversigned)
+    names, signed = choose(fields, ["from", *headers], ["from", *oversigned])
     tags = [("v", "1"), ("a", algorithm_of(key)), ("c", "relaxed/relaxed"), ("d", domain), ("s", selector)]
     tags.append(("t", str(int(now))))
     if expires is not None:
@@ -108,8 +119,8 @@ def choose(
 ) -> tuple[list[str], list[bytes]]:
     """The names for h=, and the relaxed fields in that order, each name's from the bottom up (RFC 6376 §5.4.2)."""
     present = Counter(name for name, _ in fields)
-    wanted = list(dict.fromkeys(["from", *(name.lower() for name in headers)]))
-    more = {"from", *(name.lower() for name in oversigned)}
+    wanted = list(dict.fromkeys(name.lower() for name in headers))
+    more = {name.lower() for name in oversigned}
     names = [name for name in wanted for _ in range(present[name] + (name in more))]
     by_name: dict[str, list[bytes]] = {}
     for name, raw in fields:

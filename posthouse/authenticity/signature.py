@@ -95,8 +95,11 @@ def value_of(raw: bytes) -> str:
     return decode(raw.partition(b":")[2], "utf-8")
 
 
-def read_claim(raw: bytes) -> Claim:
-    """Read a signature field. Raises Unusable; v=, i= and times are for the caller to judge."""
+def read_claim(raw: bytes, without_c: str = "simple/simple") -> Claim:
+    """Read a signature field. Raises Unusable; v=, i= and times are for the caller to judge.
+
+    `without_c`: the canonicalisation when it names none.
+    """
     try:
         tags = read_tags(value_of(raw))
         for name in ("a", "b", "bh", "d", "h", "s"):
@@ -104,7 +107,7 @@ def read_claim(raw: bytes) -> Claim:
                 raise TagError(f"the tag {name}= is missing")
         signature, body_hash = base64_of(tags, "b"), base64_of(tags, "bh")
         length, signed_at, expires_at = number_of(tags, "l", 76), number_of(tags, "t"), number_of(tags, "x")
-        header, body = _canonicalisations(tags.get("c", "simple/simple"))
+        header, body = _canonicalisations(tags.get("c", without_c))
         if not question(tags["d"]) or "." not in tags["d"] or not _SELECTOR.match(tags["d"]):
             raise TagError("the tag d= is no domain")
         if not _SELECTOR.match(tags["s"]):
