@@ -9,6 +9,7 @@ from posthouse.content.spool import LARGE, Spool, Spooled, spooled_from
 from posthouse.lists import addresses
 from posthouse.lists.arrived import Arrived
 from posthouse.lists.models import ENABLED, MEMBER, MailingList
+from posthouse.lists.preferences import ACCOUNTS, effective
 from posthouse.message.headers import split
 from posthouse.message.rewrite import addressed_to
 from posthouse.queue.enqueue import enqueue_selected
@@ -57,8 +58,8 @@ def _spooled(prepared: bytes) -> Spooled:
 def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[str | int]]:
     """The question that yields (recipient, domain) of every member who gets a copy, and its parameters.
 
-    Left out: members whose delivery is stopped, the author when they want no copy of their own postings, and members
-    named in To or Cc who want no second copy.
+    Left out: members whose delivery is stopped, the author (by any address of their account) when they want no copy of
+    their own postings, and members named in To or Cc who want no second copy.
     """
     try:
         author = key_of(arrived.author[1]) if arrived.author[1] else ""
@@ -68,9 +69,10 @@ def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[s
     marks = ", ".join(["%s"] * len(named))
     select = (
         "SELECT a.original AS recipient, a.domain AS domain "
-        "FROM lists_membership m JOIN directory_address a ON a.id = m.address_id "
-        "WHERE m.mailing_list_id = %s AND m.role = %s AND m.delivery_status = %s "
-        "AND (m.receive_own_postings OR a.key <> %s) "
-        f"AND (m.receive_list_copy OR a.key NOT IN ({marks}))"
+        f"FROM lists_membership m JOIN directory_address a ON a.id = m.address_id {ACCOUNTS} "
+        f"WHERE m.mailing_list_id = %s AND m.role = %s AND {effective('delivery_status')} = %s "
+        f"AND ({effective('receive_own_postings')} OR (a.key <> %s AND COALESCE(a.account_id, 0) <> COALESCE("
+        "(SELECT o.account_id FROM directory_address o WHERE o.key = %s AND o.verified_at IS NOT NULL), -1))) "
+        f"AND ({effective('receive_list_copy')} OR a.key NOT IN ({marks}))"
     )
-    return select, [mailing_list.pk, MEMBER, ENABLED, author, *named]
+    return select, [mailing_list.pk, MEMBER, ENABLED, author, author, *named]

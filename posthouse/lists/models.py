@@ -5,10 +5,21 @@ from __future__ import annotations
 from django.db import models
 
 from posthouse.content.models import Content
-from posthouse.directory.models import Address, Domain
+from posthouse.directory.models import Address, Domain, Preferences
 
 MEMBER, OWNER, MODERATOR, NONMEMBER = "member", "owner", "moderator", "nonmember"
 ENABLED, BY_USER, BY_BOUNCES, BY_MODERATOR = "enabled", "by_user", "by_bounces", "by_moderator"
+
+
+ACTIVE, PAUSED, CLOSED = "active", "paused", "closed"
+
+
+class LivingLists(models.Manager["MailingList"]):
+    """Every list but those that were removed and can still be restored."""
+
+    def get_queryset(self) -> models.QuerySet[MailingList]:
+        """Lists that are not removed."""
+        return super().get_queryset().filter(removed_at=None)
 
 
 class MailingList(models.Model):
@@ -40,6 +51,39 @@ class MailingList(models.Model):
     send_welcome_message = models.BooleanField(default=True)
     send_goodbye_message = models.BooleanField(default=True)
 
+    # moderation
+    emergency = models.BooleanField(default=False)  # hold everything that is not approved
+    moderator_password = models.CharField(max_length=255, blank=True, default="")  # argon2, never shown
+    accept_these_nonmembers = models.TextField(blank=True, default="")  # one a line: address, ^expression, @list
+    hold_these_nonmembers = models.TextField(blank=True, default="")
+    reject_these_nonmembers = models.TextField(blank=True, default="")
+    discard_these_nonmembers = models.TextField(blank=True, default="")
+    member_moderation_notice = models.TextField(blank=True, default="")
+    nonmember_rejection_notice = models.TextField(blank=True, default="")
+    forward_auto_discards = models.BooleanField(default=False)
+    member_verbosity_threshold = models.IntegerField(default=0)  # postings in the interval; 0: not counted
+    member_verbosity_interval = models.IntegerField(default=300)  # seconds
+    administrivia = models.BooleanField(default=True)
+    require_explicit_destination = models.BooleanField(default=True)
+    acceptable_aliases = models.TextField(blank=True, default="")
+    max_num_recipients = models.IntegerField(default=10)  # that many or more are held; 0: no limit
+    hold_digest = models.BooleanField(default=False)
+    bounce_matching_headers = models.TextField(blank=True, default="")  # one a line: field: expression
+    max_days_to_hold = models.IntegerField(default=180)  # 0: for ever
+
+    # people, joining, states
+    state = models.CharField(max_length=8, default=ACTIVE)  # active paused closed
+    state_reason = models.CharField(max_length=255, blank=True, default="")
+    state_since = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)  # a removed list's names are marked with ~ until it is purged
+    archive_kept = models.BooleanField(default=True)  # of a removed list: whether its archive stays to be read
+    member_roster_visibility = models.CharField(max_length=12, default="moderators")  # public members moderators
+    admin_notify_mchanges = models.BooleanField(default=False)
+    subscribe_auto_approval = models.TextField(blank=True, default="")
+
+    objects = LivingLists()
+    everything = models.Manager["MailingList"]()
+
     @property
     def address(self) -> str:
         """The posting address; load the domain with the row."""
@@ -50,15 +94,12 @@ class MailingList(models.Model):
         constraints = [models.UniqueConstraint(fields=["domain", "list_name"], name="list_once")]
 
 
-class Membership(models.Model):
-    """One address on one list in one role, with its preferences for it."""
+class Membership(Preferences):
+    """One address on one list in one role, with its preferences for it (NULL: the address', the account's, ...)."""
 
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, db_index=False)
     address = models.ForeignKey(Address, on_delete=models.CASCADE)
     role = models.CharField(max_length=9, default=MEMBER)
-    delivery_status = models.CharField(max_length=12, default=ENABLED)
-    receive_list_copy = models.BooleanField(default=True)  # False: no second copy when addressed directly
-    receive_own_postings = models.BooleanField(default=True)
     moderation_action = models.CharField(max_length=8, blank=True, default="")  # "": the list's default
     joined_at = models.DateTimeField(auto_now_add=True)
     bounces = models.IntegerField(default=0)
@@ -86,10 +127,57 @@ class HeldPosting(models.Model):
     size = models.BigIntegerField(default=0)
     rule = models.CharField(max_length=40)
     reason = models.TextField()
-    held_at = models.DateTimeField()
+    hits = models.TextField(default="")  # every rule that spoke against it, one a line: name, colon, reason
+    held_at = models.DateTimeField(db_index=True)
 
     class Meta:
         db_table = "lists_heldposting"
+
+
+class Ban(models.Model):
+    """Who may neither post nor join: an address, `@domain` or `^expression`; on one list or (no list) on the site."""
+
+    mailing_list = models.ForeignKey(MailingList, null=True, on_delete=models.CASCADE, db_index=False)
+    pattern = models.CharField(max_length=1000)  # lower case, but for expressions
+    why = models.CharField(max_length=255, blank=True, default="")
+    by = models.CharField(max_length=320, blank=True, default="")
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "lists_ban"
+        indexes = [models.Index("pattern", name="ban_of")]
+        constraints = [
+            models.UniqueConstraint(fields=["mailing_list", "pattern"], name="ban_once"),
+            models.UniqueConstraint(
+                fields=["pattern"], condition=models.Q(mailing_list__isnull=True), name="site_ban_once"
+            ),
+        ]
+
+
+class HeaderMatch(models.Model):
+    """An expression looked for in a header field of every part, with what happens then; in order, of a list or site."""
+
+    mailing_list = models.ForeignKey(MailingList, null=True, on_delete=models.CASCADE)
+    position = models.IntegerField()  # from 0
+    header = models.CharField(max_length=76)  # lower case
+    pattern = models.CharField(max_length=1000)
+    action = models.CharField(max_length=8, default="hold")  # accept hold reject discard
+    tag = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "lists_headermatch"
+
+
+class Spoken(models.Model):
+    """When a member posted, where member_verbosity_threshold counts it; rows go with the interval."""
+
+    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, db_index=False)
+    address = models.CharField(max_length=320)  # key
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "lists_spoken"
+        indexes = [models.Index("mailing_list", "address", "at", name="spoken_of")]
 
 
 class Pending(models.Model):
@@ -97,7 +185,9 @@ class Pending(models.Model):
 
     digest = models.CharField(max_length=64, unique=True)
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
-    act = models.CharField(max_length=8)  # join or leave
+    act = models.CharField(max_length=8)  # join leave invite command
+    waits_for = models.CharField(max_length=9, default="address")  # whose word is needed: address or moderator
+    details = models.TextField(blank=True, default="")  # JSON: preferences of who joins, commands to obey
     address = models.CharField(max_length=320)  # key
     original = models.CharField(max_length=320, default="")  # as its owner writes it
     display_name = models.CharField(max_length=255, default="")
@@ -135,3 +225,7 @@ class Notified(models.Model):
     class Meta:
         db_table = "lists_notified"
         indexes = [models.Index("mailing_list", "address", "at", name="notified_of")]
+
+
+# The tables of further areas; imported here so that Django finds them.
+from posthouse.lists.people_models import ALIAS, RENAMED, JoinAttempt, ListAlias  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
 
@@ -12,18 +13,20 @@ from posthouse.address import Address, AddressError, mailboxes, parse
 from posthouse.database import transaction
 from posthouse.directory import addresses
 from posthouse.directory.errors import BadAddress as NoAddress
+from posthouse.directory.models import SitePreferences
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import BadAddress, ListError
-from posthouse.lists.models import ENABLED, MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
+from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
+from posthouse.lists.preferences import BUILT_IN
 
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
-PREFERENCES = ("delivery_status", "receive_list_copy", "receive_own_postings", "moderation_action")
+PREFERENCES = (*BUILT_IN, "moderation_action")
 _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """One address on one list in one role."""
+    """One address on one list in one role; preferences as they hold, wherever they were said."""
 
     list_address: str
     address: str
@@ -32,6 +35,10 @@ class MemberFacts:
     delivery_status: str
     receive_list_copy: bool
     receive_own_postings: bool
+    acknowledge_posts: bool
+    delivery_mode: str
+    hide_address: bool
+    preferred_language: str
     moderation_action: str
     joined_at: datetime
     bounces: int
@@ -182,7 +189,7 @@ def find(address: str) -> list[MemberFacts]:
     return _rows("a.key = %s ORDER BY d.name, l.list_name, m.role", [_key(address)])
 
 
-def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, **values: str | bool) -> bool:
+def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, **values: str | bool | None) -> bool:
     """Change preferences of a membership (PREFERENCES); False when there is none. Raises ListError, NoSuchList."""
     unknown = set(values) - set(PREFERENCES)
     if unknown:
@@ -232,11 +239,10 @@ def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
             part = address_pks[start : start + 400]
             marks = ", ".join(["%s"] * len(part))
             cursor.execute(
-                "INSERT INTO lists_membership (mailing_list_id, address_id, role, delivery_status, receive_list_copy, "
-                "receive_own_postings, moderation_action, joined_at, bounces, last_bounce) "
-                "SELECT %s, a.id, %s, %s, %s, %s, '', %s, 0, '' FROM directory_address a "
+                "INSERT INTO lists_membership (mailing_list_id, address_id, role, moderation_action, joined_at, "
+                "bounces, last_bounce) SELECT %s, a.id, %s, '', %s, 0, '' FROM directory_address a "
                 f"WHERE a.id IN ({marks}) ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
-                [pk, role, ENABLED, True, True, now, *part],
+                [pk, role, now, *part],
             )
             made += max(cursor.rowcount, 0)
     return made
@@ -254,20 +260,31 @@ def _rows(condition: str, parameters: Sequence[str | int]) -> list[MemberFacts]:
     found: dict[int, MemberFacts] = {}
     for start in range(0, len(pks), _BATCH):
         rows = Membership.objects.filter(pk__in=pks[start : start + _BATCH])
-        for row in rows.select_related("mailing_list__domain", "address"):
-            found[row.pk] = _facts(row)
+        site = SitePreferences.objects.filter(pk=1).first()
+        for row in rows.select_related("mailing_list__domain", "address__account"):
+            found[row.pk] = _facts(row, site)
     return [found[pk] for pk in pks if pk in found]
 
 
-def _facts(row: Membership) -> MemberFacts:
+def _facts(row: Membership, site: SitePreferences | None) -> MemberFacts:
+    places = (row, row.address, row.address.account, site)
+
+    def holds(name: str) -> Any:
+        said = (getattr(place, name, None) for place in places if place is not None)
+        return next((value for value in said if value is not None), BUILT_IN[name])
+
     return MemberFacts(
         list_address=f"{row.mailing_list.list_name}@{row.mailing_list.domain.name}",
         address=row.address.original,
         display_name=row.address.display_name,
         role=row.role,
-        delivery_status=row.delivery_status,
-        receive_list_copy=row.receive_list_copy,
-        receive_own_postings=row.receive_own_postings,
+        delivery_status=holds("delivery_status"),
+        receive_list_copy=holds("receive_list_copy"),
+        receive_own_postings=holds("receive_own_postings"),
+        acknowledge_posts=holds("acknowledge_posts"),
+        delivery_mode=holds("delivery_mode"),
+        hide_address=holds("hide_address"),
+        preferred_language=holds("preferred_language"),
         moderation_action=row.moderation_action,
         joined_at=row.joined_at,
         bounces=row.bounces,
