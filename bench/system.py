@@ -124,7 +124,7 @@ def smtp_post(port: int, return_path: str, recipient: str, message: str) -> None
     import smtplib
 
     with smtplib.SMTP("127.0.0.1", port) as server:
-        server.sendmail(return_path, [recipient], message.encode())
+        server.sendmail(return_path, [recipient], message.replace("\n", "\r\n").encode())
 
 
 def free(port: int) -> bool:
