@@ -273,3 +273,38 @@ def test_an_empty_archive_has_pages_too(quick_site: Neighbourhood) -> None:
     page(quick_site, "2026/05/")
     assert quick_site.as_("stranger").get(f"/archives/{GARDEN.upper()}/").status_code == 200
     assert quick_site.as_("stranger").get(f"/archives/garden%40{DOMAIN}/").status_code == 200
+
+
+def test_large_messages_are_streamed_as_they_came(site: Neighbourhood) -> None:
+    def large(number: int) -> bytes:
+        head = f"From: a@b.example\r\nSubject: Large\r\nMessage-ID: <{number}@far.example>\r\n"
+        answers = "" if number == 1 else "In-Reply-To: <1@far.example>\r\n"
+        return f"{head}{answers}\r\n".encode() + b"0123456789 abcdef\r\n" * 40_000
+
+    for number in (1, 2):
+        site.letter(number, raw=large(number))
+    client = site.as_("stranger")
+    raw = client.get(f"/archives/{GARDEN}/message/{site.key(1)}/raw")
+    assert raw.streaming
+    assert hashlib.sha256(raw.getvalue()).digest() == hashlib.sha256(large(1)).digest()
+    mbox = client.get(f"/archives/{GARDEN}/thread/{site.key(1)}/mbox")
+    octets = mbox.getvalue()
+    assert mbox.streaming and octets.count(b"0123456789 abcdef") == 80_000
+    for answer, whole in (("message/{}/raw", large(1)), ("thread/{}/mbox", octets)):
+        head = client.head(f"/archives/{GARDEN}/{answer.format(site.key(1))}")
+        assert (head.content, head.headers["Content-Length"]) == (b"", str(len(whole)))
+    assert "The message goes on" in page(site, f"thread/{site.key(1)}/")
+
+
+def test_a_long_conversation_comes_in_pages_and_nests_without_end(quick_site: Neighbourhood) -> None:
+    for number in range(1, 131):
+        quick_site.letter(number, answers=number - 1 if number > 1 else None)
+    first = page(quick_site, f"thread/{quick_site.key(1)}/")
+    second = page(quick_site, f"thread/{quick_site.key(1)}/?page=2")
+    assert first.count("<article") == 100 and second.count("<article") == 30
+    assert "?page=2" in first
+    for shown in (first, second):
+        assert shown.count("<ol>") + shown.count("<ol ") == shown.count("</ol>")
+        assert shown.count("<li>") + shown.count("<li ") == shown.count("</li>")
+    assert f'href="/archives/{GARDEN}/message/{quick_site.key(100)}/"' in second  # what the first one here answers
+    assert page(quick_site, f"thread/{quick_site.key(1)}/?sort=date").count("<article") == 130
