@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from posthouse.database import Bridge, Unavailable
 from posthouse.queue import captured, suspension
 from posthouse.queue.claim import Claimed
-from posthouse.queue.outcome import Outcome, record_outcomes
+from posthouse.queue.outcome import DELIVERED, Outcome, record_outcomes
 
 GATHER_SECONDS = 0.003  # outcomes of so long share a commit ...
 GATHER_MOST = 256  # ... unless there are so many sooner
@@ -65,6 +65,7 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._enough = asyncio.Event()
         self._hurry = False
+        self._life = asyncio.Event()
 
     @property
     def waiting(self) -> int:
@@ -92,6 +93,10 @@ class Recorder:
         """A destination that may have failed before takes mail again."""
         self._batch.worked.append(destination)
         self._start()
+
+    def stir(self) -> None:
+        """A sign of life from the database: what waits for it is tried now."""
+        self._life.set()
 
     async def drained(self) -> None:
         """Wait until everything handed over is durable."""
@@ -122,8 +127,6 @@ class Recorder:
                 await self._commit(self._cut())
         finally:
             self._task = None
-            if self._batch:
-                self._start()
 
     def _cut(self) -> Batch:
         """What waits, at most a commit's worth of it."""
@@ -138,21 +141,33 @@ class Recorder:
         while True:
             try:
                 await self._bridge.write(_keep, batch, self._now())
-            except Unavailable:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+            except Unavailable as error:
+                if pause == FIRST_PAUSE:
+                    log.warning("%d outcomes wait for the database: %s", len(batch.outcomes), error)
+                self._life.clear()
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._life.wait()
+                except TimeoutError:
+                    pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             except Exception:
                 await self._one_by_one(batch)
             else:
-                self._recorded(batch.outcomes)
+                self._tell(batch)
             return
+
+    def _tell(self, batch: Batch) -> None:
+        try:
+            self._recorded(batch.outcomes)
+        except Exception:
+            log.exception("what was recorded could not be told")
 
     async def _one_by_one(self, batch: Batch) -> None:
         """A fault of one item must not hold up the others: it is logged, and its claim stays until we are gone."""
         if len(batch.outcomes) + len(batch.captures) + len(batch.failed) + len(batch.worked) <= 1:
             log.exception("an outcome could not be recorded: %r", batch)
-            self._recorded(batch.outcomes)
+            self._tell(batch)
             return
         by_claim = {capture.claimed.id: capture for capture in batch.captures}
         for outcome in batch.outcomes:
@@ -171,8 +186,18 @@ def _keep(batch: Batch, now: int) -> None:
     if batch.captures:
         captured.capture_many([(one.at, one.claimed, one.return_path, one.octets, one.reply) for one in batch.captures])
     if batch.outcomes:
-        record_outcomes(batch.outcomes, now)
+        record_outcomes(_true(batch.outcomes), now)
     for failure in batch.failed:
         suspension.destination_failed(failure.destination, now, failure.reason, failure.random)
     for destination in batch.worked:
         suspension.destination_worked(destination, now)
+
+
+def _true(outcomes: list[Outcome]) -> list[Outcome]:
+    """Without what else is said of a delivery that did happen: after an outage it may be claimed and told twice."""
+    by_claim: dict[int, Outcome] = {}
+    for outcome in outcomes:
+        known = by_claim.get(outcome.claimed.id)
+        if known is None or known.result != DELIVERED:
+            by_claim[outcome.claimed.id] = outcome
+    return list(by_claim.values())

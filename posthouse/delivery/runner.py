@@ -267,17 +267,20 @@ class Runner:
     async def _renew_when_needed(self) -> None:
         """Raises ClaimantGone when our claims may be others' by now."""
         now = self._clock()
-        if now < self._alive_until - RENEW_SECONDS:
+        if now < self._alive_until - RENEW_SECONDS * 2:
             return
+        if now >= self._alive_until:  # the database was away, or this process was stopped for too long
+            raise ClaimantGone("The lease of our claims has ended.")
         await self._bridge.write(claiming.renew, self._claimant, int(now * 1000))
         self._alive_until = now + claiming.LEASE / 1000
 
     async def _lapse(self) -> None:
         """Others have taken our claims: send nothing more of them, and begin anew."""
-        log.warning("the lease of our claims ended; what was not yet sent is left to others")
         await self._dispatch.settled()
         dropped = {claimed.id for claimed in [*self.remote.drop(), *self._home.drop()]}
         self.claims.forget(dropped)
+        if dropped:
+            log.warning("the lease of our claims ended; %d deliveries not yet sent are left to others", len(dropped))
         try:
             await self._register()
         except Unavailable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +15,7 @@ from posthouse.directory import accounts, domains
 from posthouse.lists import creation, roster
 from posthouse.message.envelope import Recipient
 from posthouse.queue import captured, claim, suspension
+from posthouse.smtp.client import Timeouts
 from tests.delivery.leaving import Leaving, far, leaving, run
 
 POSTING = (
@@ -188,8 +190,7 @@ def test_the_database_may_go_away_and_what_was_delivered_is_still_recorded(
             host.gate.set()
             await host.took(1)
             recorder = house.runner._recorder
-            while recorder.waiting or not recorder.busy:  # noqa: ASYNC110  # until the outcome is being written
-                await asyncio.sleep(0.001)
+            await _until(lambda: recorder.busy and not recorder.waiting)  # the outcome is being written
             with pytest.raises(bridge_module.Unavailable):  # behind it in the same thread: it has failed by then
                 await house.bridge.write(claim.register, "probe", 0)
             hidden.rename(path)
@@ -225,6 +226,42 @@ def test_a_process_whose_lease_ended_leaves_its_unsent_mail_to_others_and_begins
         await host.stop()
 
     run(work)
+
+
+def test_while_the_database_is_away_longer_than_the_lease_nothing_new_is_sent(sqlite: Configuration) -> None:
+    async def work() -> None:
+        host = await far("8BITMIME")
+        host.gate = asyncio.Event()
+        async with leaving(sqlite, host.port, connections_per_destination=1, timeouts=Timeouts()) as house:
+
+            def waiting() -> int:
+                return sum(len(lane.jobs) for lane in house.runner.remote.lanes)
+
+            for number in range(4):
+                await house.sends(f"ben{number}@far.example")
+            await _until(lambda: host.final_waiting == 1 and waiting() == 3)
+            path = sqlite.data / "posthouse.sqlite3"
+            hidden = path.rename(path.with_name("hidden"))
+            house.clock.at += 40
+            house.runner.kick()
+            await _until(lambda: waiting() == 0)
+            host.gate.set()
+            await host.took(1)
+            hidden.rename(path)
+            await house.runner.settle()
+            house.clock.at += 120
+            await house.runner.settle()  # also what could not be read meanwhile
+            assert sorted(taken.recipients[0] for taken in host.taken) == [f"ben{n}@far.example" for n in range(4)]
+            assert await house.waiting() == []
+        await host.stop()
+
+    run(work)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 async def _begun_anew(house: Leaving) -> None:
