@@ -71,6 +71,19 @@ class MailingList(models.Model):
     bounce_matching_headers = models.TextField(blank=True, default="")  # one a line: field: expression
     max_days_to_hold = models.IntegerField(default=180)  # 0: for ever
 
+    # bounces
+    process_bounces = models.BooleanField(default=True)
+    bounce_score_threshold = models.IntegerField(default=5)
+    bounce_info_stale_after = models.IntegerField(default=7 * 86400)  # seconds
+    verp_probes = models.BooleanField(default=True)  # ask the address once more before delivery is stopped
+    bounce_you_are_disabled_warnings = models.IntegerField(default=3)
+    bounce_you_are_disabled_warnings_interval = models.IntegerField(default=7 * 86400)  # seconds
+    bounce_notify_owner_on_disable = models.BooleanField(default=True)
+    bounce_notify_owner_on_removal = models.BooleanField(default=True)
+    bounce_notify_owner_on_bounce_increment = models.BooleanField(default=False)
+    # discard administrators site_owner
+    forward_unrecognized_bounces_to = models.CharField(max_length=14, default="administrators")
+
     # people, joining, states
     state = models.CharField(max_length=8, default=ACTIVE)  # active paused closed
     state_reason = models.CharField(max_length=255, blank=True, default="")
@@ -105,11 +118,18 @@ class Membership(Preferences):
     bounces = models.IntegerField(default=0)
     last_bounce_at = models.DateTimeField(null=True)
     last_bounce = models.TextField(blank=True, default="")
+    bounce_score = models.FloatField(default=0.0, db_default=0.0)
+    bounce_warnings = models.IntegerField(default=0, db_default=0)  # sent since delivery was stopped
+    bounce_stopped_at = models.DateTimeField(null=True)
+    bounce_due_at = models.DateTimeField(null=True)  # when the next warning, or the removal, is due
 
     class Meta:
         db_table = "lists_membership"
         constraints = [
             models.UniqueConstraint(fields=["mailing_list", "role", "address"], name="membership_once"),
+        ]
+        indexes = [
+            models.Index("bounce_due_at", condition=models.Q(delivery_status=BY_BOUNCES), name="stopped_by_bounces"),
         ]
 
 
@@ -205,9 +225,11 @@ class Bounce(models.Model):
     membership = models.ForeignKey(Membership, null=True, on_delete=models.SET_NULL)
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
     address = models.CharField(max_length=320)
-    at = models.DateTimeField()
+    at = models.DateTimeField(db_index=True)
     status = models.CharField(max_length=16, default="")
     diagnostic = models.TextField(default="")
+    weight = models.FloatField(default=0.0)  # what it added to the score: once a day
+    own = models.BooleanField(default=False)  # our own delivery saw it; anybody can write the others
 
     class Meta:
         db_table = "lists_bounce"
@@ -228,4 +250,7 @@ class Notified(models.Model):
 
 
 # The tables of further areas; imported here so that Django finds them.
-from posthouse.lists.people_models import ALIAS, RENAMED, JoinAttempt, ListAlias  # noqa: E402
+from posthouse.lists import (  # noqa: E402
+    bounce_models,  # noqa: F401
+    people_models,  # noqa: F401
+)
