@@ -245,6 +245,9 @@ def announce(channel: str) -> None:
 
 def guarded(act: Callable[..., T], *arguments: Any, **named: Any) -> T:
     """Call an act; a failure of the database itself becomes Unavailable and the broken connection is dropped."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.connection is None and connection.vendor == "sqlite" and name[:1] == "/" and not os.path.exists(name):
+        raise Unavailable(f"the database file {name} cannot be found")  # opening it would make an empty one
     try:
         return act(*arguments, **named)
     except (DatabaseError, InterfaceError, OSError) as error:
