@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Any
 
 import jinja2
 from django.utils.translation import gettext, ngettext
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from posthouse.configuration import active
@@ -27,6 +29,15 @@ def environment(**options: Any) -> jinja2.Environment:
     return made
 
 
+class _Bytecode(jinja2.FileSystemBytecodeCache):
+    """Compiled templates on the disk, as long as it takes them: a full disk costs time at the next start, no more."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled, if that can be."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
 def _bytecode() -> jinja2.BytecodeCache | None:
     """Compiled templates are kept in the data directory, where only our own user may write; else in memory alone."""
     folder = active().data / "run" / "templates"
@@ -37,7 +48,7 @@ def _bytecode() -> jinja2.BytecodeCache | None:
         return None
     if facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
         return None
-    return jinja2.FileSystemBytecodeCache(str(folder))
+    return _Bytecode(str(folder))
 
 
 def when(epoch: int, offset: int = 0) -> Markup:

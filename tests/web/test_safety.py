@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 
+import jinja2
 import pytest
 from django.http import HttpRequest
 
+from posthouse.web.assets import FOLDER
 from posthouse.web.middleware import believe_proxies, is_fresh, takes_gzip
 from tests.people import GARDEN
 from tests.web.neighbourhood import Neighbourhood
@@ -217,3 +219,26 @@ def test_a_database_that_is_locked_or_gone_is_said_so_by_health(
             left.unlink()
         away.rename(kept)
     assert client.get("/health").status_code == 200
+
+
+def test_templates_are_compiled_once_and_a_full_disk_does_not_stop_the_site(
+    quick_site: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    from posthouse.web.environment import environment
+
+    folder = quick_site.configuration.data / "run" / "templates"
+    folder.parent.mkdir(exist_ok=True)
+    templates = jinja2.FileSystemLoader(str(FOLDER.parent / "templates"))
+    environment(loader=templates).get_template("site.html")
+    [kept] = folder.glob("*.cache")
+    before = kept.stat().st_mtime_ns
+    environment(loader=templates).get_template("site.html")
+    assert kept.stat().st_mtime_ns == before
+
+    def full(*_arguments: object, **_named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    environment(loader=templates).get_template("base.html")
