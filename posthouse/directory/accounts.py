@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.contrib.auth.hashers import check_password as password_matches
 from django.contrib.auth.hashers import make_password
+from django.db.models import Q
 
 from posthouse.database import transaction
 from posthouse.directory import addresses
@@ -31,6 +32,7 @@ class AccountFacts:
     display_name: str
     is_superuser: bool
     is_active: bool
+    is_trust: bool
     address: str
     addresses: tuple[str, ...]
 
@@ -162,6 +164,25 @@ def superuser_addresses() -> list[str]:
     return list(first.values())
 
 
+def make_trusted(address: str, value: bool = True) -> AccountFacts:
+    """Give (or take) the trust role: who has it is told of every new list. Raises NoSuchAccount."""
+    with transaction():
+        account = _owner(address)
+        account.is_trust = value
+        account.save(update_fields=["is_trust"])
+        return _facts(account)
+
+
+def told_of_new_lists(domain: str) -> list[str]:
+    """One verified address of each account with the trust role, and of each owner of the domain."""
+    wanted = Q(account__is_trust=True) | Q(account__domainowner__domain__name=domain)
+    rows = Address.objects.filter(wanted, account__is_active=True, verified_at__isnull=False)
+    first: dict[int, str] = {}
+    for account, original in rows.order_by("id").values_list("account_id", "original"):
+        first.setdefault(account or 0, original)
+    return list(first.values())
+
+
 def _row(address: str) -> Address | None:
     try:
         key = addresses.checked(address).key
@@ -197,6 +218,7 @@ def _facts(account: Account) -> AccountFacts:
         account.display_name,
         account.is_superuser,
         account.is_active,
+        account.is_trust,
         owned[0] if owned else "",
         tuple(owned),
     )

@@ -8,18 +8,24 @@ from datetime import datetime
 from posthouse import wake
 from posthouse.address import AddressError, normal_domain
 from posthouse.database import announce, transaction
-from posthouse.directory.errors import BadDomain, DomainExists
-from posthouse.directory.models import Domain
+from posthouse.directory import addresses
+from posthouse.directory.errors import BadDomain, DomainExists, NoSuchAccount
+from posthouse.directory.models import Address, Domain, DomainOwner
 
 
 @dataclass(frozen=True, slots=True)
 class DomainFacts:
-    """A domain that is ours; `name` in lower case and A-labels."""
+    """A domain that is ours; `name` in lower case and A-labels.
+
+    `stands_for`: a legacy domain has the lists of this other one; `owners`: accounts that run its lists, by address.
+    """
 
     id: int
     name: str
     description: str
     created_at: datetime
+    stands_for: str = ""
+    owners: tuple[str, ...] = ()
 
 
 def normal_name(name: str) -> str:
@@ -46,7 +52,8 @@ def add(name: str, description: str = "") -> DomainFacts:
 
 def all_domains() -> list[DomainFacts]:
     """Every domain that is ours, by name."""
-    return [_facts(row) for row in Domain.objects.order_by("name")]
+    owners = _owners()
+    return [_facts(row, owners.get(row.pk, ())) for row in Domain.objects.select_related("stands_for").order_by("name")]
 
 
 def is_ours(name: str) -> bool:
@@ -57,5 +64,66 @@ def is_ours(name: str) -> bool:
         return False
 
 
-def _facts(row: Domain) -> DomainFacts:
-    return DomainFacts(row.pk, row.name, row.description, row.created_at)
+def stand_for(legacy: str, other: str | None) -> DomainFacts:
+    """Let a domain stand for another of ours: the lists of `other` are reached in it too; None: for itself again.
+
+    A list or an alias that the legacy domain has of its own wins. Raises BadDomain.
+    """
+    with transaction():
+        row = _row(legacy)
+        target = _row(other) if other else None
+        if target is not None and (target.pk == row.pk or target.stands_for_id is not None or row.legacy.exists()):
+            raise BadDomain(f"{legacy} cannot stand for {other}: one of them stands for another domain already")
+        row.stands_for = target
+        row.save(update_fields=["stands_for"])
+        announce(wake.DIRECTORY)
+    return _facts(row, _owners().get(row.pk, ()))
+
+
+def add_owner(name: str, address: str) -> DomainFacts:
+    """Let the account that owns this address run the lists of the domain. Raises BadDomain, NoSuchAccount."""
+    with transaction():
+        row = _row(name)
+        DomainOwner.objects.get_or_create(domain=row, account_id=_account(address))
+    return _facts(row, _owners().get(row.pk, ()))
+
+
+def remove_owner(name: str, address: str) -> DomainFacts:
+    """Take the domain away from an account. Raises BadDomain, NoSuchAccount (nobody, or not one of its owners)."""
+    with transaction():
+        row = _row(name)
+        if not DomainOwner.objects.filter(domain=row, account_id=_account(address)).delete()[0]:
+            raise NoSuchAccount(f"{address} does not own {row.name}")
+    return _facts(row, _owners().get(row.pk, ()))
+
+
+def owned_by(account_id: int) -> frozenset[str]:
+    """The names of the domains an account runs the lists of."""
+    return frozenset(DomainOwner.objects.filter(account_id=account_id).values_list("domain__name", flat=True))
+
+
+def _row(name: str) -> Domain:
+    row = Domain.objects.select_related("stands_for").filter(name=normal_name(name)).first()
+    if row is None:
+        raise BadDomain(f"{name} is not a domain here; add it first: posthouse domains add {name}")
+    return row
+
+
+def _account(address: str) -> int:
+    row = Address.objects.filter(key=addresses.checked(address).key, verified_at__isnull=False).first()
+    if row is None or row.account_id is None:
+        raise NoSuchAccount(f"{address} has no account; make one: posthouse accounts create {address}")
+    return int(row.account_id)
+
+
+def _owners() -> dict[int, tuple[str, ...]]:
+    found: dict[int, dict[int, str]] = {}
+    rows = DomainOwner.objects.filter(account__addresses__verified_at__isnull=False).order_by("account__addresses__id")
+    for domain, account, address in rows.values_list("domain_id", "account_id", "account__addresses__original"):
+        found.setdefault(domain, {}).setdefault(account, address)
+    return {domain: tuple(sorted(people.values())) for domain, people in found.items()}
+
+
+def _facts(row: Domain, owners: tuple[str, ...] = ()) -> DomainFacts:
+    stands_for = row.stands_for.name if row.stands_for_id is not None and row.stands_for is not None else ""
+    return DomainFacts(row.pk, row.name, row.description, row.created_at, stands_for, owners)

@@ -6,6 +6,7 @@ from posthouse.lists import bounces, owners, posting, requests
 from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POSTING, REQUEST
 from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
 from posthouse.lists.errors import NoSuchList
+from posthouse.lists.models import ACTIVE
 from posthouse.lists.subscription import list_of
 from posthouse.queue.claim import Claimed
 
@@ -24,6 +25,8 @@ def take(claimed: Claimed, role: str, list_pk: int, detail: str, now: int, hostn
         return Taken(FAILED, "there is no such list any more", "5.1.1")
     message = claimed.message
     arrived = Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path)
+    if role == POSTING and mailing_list.state != ACTIVE:  # it was accepted before that; the report tells its author
+        return Taken(FAILED, f"the mailing list {mailing_list.address} is {mailing_list.state}", "5.2.1")
     if role == POSTING:
         return posting.take(mailing_list, arrived, now)
     if role == OWNER:

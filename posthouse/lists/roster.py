@@ -186,7 +186,7 @@ def members(
 
 def find(address: str) -> list[MemberFacts]:
     """Every list and role an address has. Raises BadAddress."""
-    return _rows("a.key = %s ORDER BY d.name, l.list_name, m.role", [_key(address)])
+    return _rows("a.key = %s AND l.removed_at IS NULL ORDER BY d.name, l.list_name, m.role", [_key(address)])
 
 
 def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, **values: str | bool | None) -> bool:
@@ -207,7 +207,8 @@ def roles_of(account_id: int) -> Roles:
         cursor.execute(
             "SELECT m.role, l.list_name, d.name FROM directory_address a "
             "JOIN lists_membership m ON m.address_id = a.id JOIN lists_mailinglist l ON l.id = m.mailing_list_id "
-            "JOIN directory_domain d ON d.id = l.domain_id WHERE a.account_id = %s AND a.verified_at IS NOT NULL",
+            "JOIN directory_domain d ON d.id = l.domain_id "
+            "WHERE a.account_id = %s AND a.verified_at IS NOT NULL AND l.removed_at IS NULL",
             [account_id],
         )
         for role, name, host in cursor.fetchall():

@@ -10,6 +10,7 @@ from posthouse.routing.destination import Destination, Refused, ToAddresses, ToL
 from posthouse.smtp import catalogue
 
 POSTMASTER = "postmaster"
+NOT_POSTED_TO = {"paused": catalogue.LIST_PAUSED, "closed": catalogue.LIST_CLOSED}  # states of a list
 
 
 def route(address: str, may_relay: bool = False) -> Destination:
@@ -30,6 +31,8 @@ def route(address: str, may_relay: bool = False) -> Destination:
         return _postmaster()
     if ours:
         found = addresses.find(wanted.local_part, domain)
+        if found is not None and found.role == addresses.POSTING and found.state in NOT_POSTED_TO:
+            return _not_posted_to(found)
         if found is not None:
             return ToList(found.list_pk, found.address, found.role, found.detail)
         return Refused(catalogue.NO_SUCH_MAILBOX, f"{domain} is ours and has no such address")
@@ -38,6 +41,13 @@ def route(address: str, may_relay: bool = False) -> Destination:
     if may_relay:
         return ToRemote(domain)
     return denied(domain)
+
+
+def _not_posted_to(found: addresses.ListAddress) -> Refused:
+    """A paused or closed list refuses postings while the author's host still listens; its other addresses work."""
+    reply = NOT_POSTED_TO[found.state]
+    owner = addresses.of(found.address, addresses.OWNER)
+    return Refused(reply.with_text(f"{reply.text}; its owners are at {owner}"), f"{found.address} is {found.state}")
 
 
 def denied(domain: str) -> Refused:

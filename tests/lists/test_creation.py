@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from posthouse.archive.models import Archive
@@ -10,7 +12,7 @@ from posthouse.directory import domains
 from posthouse.lists import addresses, creation, roster, settings
 from posthouse.lists.errors import BadAddress, BadName, BadSetting, ListExists, NoSuchList
 from posthouse.lists.models import MailingList
-from tests.lists.scene import has_list, posts
+from tests.lists.scene import DAY, has_list, posts
 from tests.people import ANA, EVE, GARDEN, OWEN
 
 both = pytest.mark.usefixtures("database")
@@ -134,6 +136,8 @@ def test_a_removed_list_is_gone_with_its_roster_and_what_it_held_and_its_archive
     assert (facts.members, facts.held) == (1, 1)
     assert addresses.find("garden", "lists.example") is None
     assert roster.find(ANA) == []
+    assert Content.objects.count() == before
+    assert creation.purge(time.time_ns() // 1_000_000 + 31 * DAY) == 1
     assert Content.objects.count() == before - 1
     assert Archive.objects.get().postings == 1
     with pytest.raises(NoSuchList):

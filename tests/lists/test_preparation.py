@@ -151,6 +151,8 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "confirm-leave": "address token confirm_url expires",
         "help": "complaint",
         "spent": "",
+        "new-list": "owners style",
+        "state": "state means reason",
     }.get(path.stem, "address")
     subject, text = notices.render(garden(), path.stem, dict.fromkeys(offered.split(), "x"), path.parent.name)
     assert subject and text.endswith("\n")
