@@ -211,9 +211,10 @@ class Runner:
     async def _round_safely(self) -> float:
         try:
             async with self._turn:
-                return await self._round()
-        except ClaimantGone:
-            await self._lapse()
+                try:
+                    return await self._round()
+                except ClaimantGone:
+                    await self._lapse()  # within our turn: what the next round claims must not be dropped with the rest
         except Unavailable as error:
             self._doubtful = True
             log.warning("the database is not available: %s", error)
