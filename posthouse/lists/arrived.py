@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from posthouse import configuration
 from posthouse.address import AddressError, key_of, mailboxes
-from posthouse.content import keeping
+from posthouse.content import files, keeping
+from posthouse.content.spool import LARGE, Spool, Spooled, spooled_from
 from posthouse.message.headers import MAX_HEADER, Fields
 from posthouse.message.identity import made_up_message_id, message_id_of
 from posthouse.message.parsing import Reading, read
@@ -91,6 +93,17 @@ class Arrived:
             dated = read(self.prefix + b"\r\n")
             reading = replace(reading, sent_at=dated.sent_at, sent_offset=dated.sent_offset)
         return reading
+
+
+def spooled(content: bytes) -> Spooled:
+    """Bytes of our own to be kept: large ones become a file, as they do when they come from outside."""
+    if len(content) <= LARGE:
+        return spooled_from(content)
+    spool = Spool(files.incoming(configuration.active().data))
+    view = memoryview(content)
+    for start in range(0, len(view), LARGE):
+        spool.write(view[start : start + LARGE])
+    return spool.finish()
 
 
 def joined(prefix: bytes, content: bytes) -> bytes:

@@ -13,18 +13,26 @@ from posthouse.lists.distribution import distribute
 from posthouse.lists.manners import may_answer
 from posthouse.lists.models import MailingList
 from posthouse.lists.moderation import case as cases
+from posthouse.lists.moderation.cleansing import cleansed
+from posthouse.lists.moderation.consequences import follow
 from posthouse.lists.moderation.hold import hold
-from posthouse.lists.moderation.rules import ACCEPT, HOLD, REJECT, judge
+from posthouse.lists.moderation.rules import ACCEPT, HOLD, REJECT, Verdict, judge
 from posthouse.lists.preparation.steps import prepare
 from posthouse.message.identity import message_id_hash
 
 
 def take(mailing_list: MailingList, arrived: Arrived, now: int) -> Taken:
     """A posting arrives: judge it, and do what the verdict says. `now` in milliseconds."""
-    case = cases.of(mailing_list, arrived)
+    case = cases.of(mailing_list, arrived, now)
     verdict = judge(case)
     maillog.judged(now, arrived.item, mailing_list.address, verdict.disposition, verdict.rule, verdict.reason)
+    follow(case, verdict)
+    with cleansed(case) as clean:
+        return _obey(clean, verdict, now)
 
+
+def _obey(case: cases.Case, verdict: Verdict, now: int) -> Taken:
+    mailing_list, arrived = case.mailing_list, case.arrived
     if verdict.disposition == ACCEPT:
         number = publish(mailing_list, arrived, now)
         return Taken(DELIVERED, f"accepted by the list for {number} members", "2.0.0")

@@ -145,7 +145,10 @@ def test_a_list_takes_any_message_at_any_address(odd_house: None, lines: list[by
 def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> None:
     offered = {
         "held": "author subject reason message_size",
-        "moderate": "author subject reason message_size held_url held_number",
+        "moderate": "author subject reason message_size held_url held_number release_url reject_url discard_url "
+        "ban_url accept_url expires hits",
+        "discarded": "author subject reason",
+        "pending": "count waiting",
         "rejected": "author subject reason",
         "confirm-join": "address token confirm_url expires",
         "confirm-leave": "address token confirm_url expires",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from posthouse import configuration
 from posthouse.content import keeping
 from posthouse.directory.moments import moment
-from posthouse.lists import notices, roster
+from posthouse.lists import addresses, notices, roster
 from posthouse.lists.manners import may_answer
 from posthouse.lists.models import HeldPosting
+from posthouse.lists.moderation import links
 from posthouse.lists.moderation.case import Case
-from posthouse.lists.moderation.rules import Verdict
+from posthouse.lists.moderation.verdict import Verdict
 from posthouse.message.compose import Attached
 
 MOST_ATTACHED = 256 * 1024  # larger postings are only linked in the notice to moderators
@@ -32,6 +35,7 @@ def hold(case: Case, verdict: Verdict, now: int) -> int:
         size=arrived.size,
         rule=verdict.rule,
         reason=verdict.reason,
+        hits="\n".join(hits_of(verdict)),
         held_at=moment(now),
     )
     if row.admin_immed_notify:
@@ -58,10 +62,28 @@ def _tell_moderators(case: Case, verdict: Verdict, held: int, now: int) -> None:
     attached = []
     if arrived.size <= MOST_ATTACHED:
         attached.append(Attached("posting.eml", "message/rfc822", arrived.content))
-    values = _values(case, verdict)
-    values["held_url"] = f"{configuration.active().web.base_url}/held/{held}/"
-    values["held_number"] = str(held)
-    notices.send(row, "moderate", staff, values, now=now, because=arrived.item, attachments=attached)
+    values = _values(case, verdict) | _links(held, now)
+    values["hits"] = "\n".join(f"    {hit}" for hit in hits_of(verdict))
+    reply_to = addresses.of(row.address, addresses.CONFIRM, links.reply_token(held))
+    notices.send(row, "moderate", staff, values, now=now, because=arrived.item, attachments=attached, reply_to=reply_to)
+
+
+def hits_of(verdict: Verdict) -> tuple[str, ...]:
+    """Every rule that spoke, as `name: what it found`."""
+    return verdict.hits or (f"{verdict.rule}: {verdict.reason}",)
+
+
+def _links(held: int, now: int) -> dict[str, str]:
+    """The links of the notice, by placeholder."""
+    base = f"{configuration.active().web.base_url}/held"
+    values = {f"{act}_url": f"{base}/act/{links.link_token(held, act, now)}/" for act in links.ACTS}
+    expires = moment(now) + timedelta(seconds=links.LIFE)
+    return {
+        **values,
+        "held_url": f"{base}/{held}/",
+        "held_number": str(held),
+        "expires": f"{expires:%Y-%m-%d %H:%M} UTC",
+    }
 
 
 def _values(case: Case, verdict: Verdict) -> dict[str, str]:

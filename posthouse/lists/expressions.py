@@ -1,0 +1,117 @@
+"""Expressions that owners write: checked when they are kept, searched in bounded time, never trusted to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from posthouse.address import AddressError, key_of, normal_domain
+
+if TYPE_CHECKING:
+    import regex
+
+LONGEST = 500  # characters of an expression
+READ = 10_000  # characters of a text that are searched
+ONE_SEARCH = 0.05  # seconds
+ALL_SEARCHES = 0.5  # seconds, for one posting: the list's other mail waits meanwhile
+_TRIED_ON = 200  # characters of the texts an expression is tried on before it is kept
+_TRIAL = 0.03
+
+
+def checked(pattern: str) -> str:
+    """An expression as it is kept. Raises ValueError with the rule it breaks, as the rest of a sentence."""
+    if len(pattern) > LONGEST:
+        raise ValueError(f"is longer than {LONGEST} characters")
+    import regex
+
+    # Recursion and fuzzy matching cost without bounds, and no list needs them.
+    if regex.search(r"\(\?(?:R|&|P>|[+-]?\d)", pattern):
+        raise ValueError("refers to itself, which is not allowed here")
+    if regex.search(r"(?<!\\[pPNLx])\{[^{}]*[A-Za-z<][^{}]*\}", pattern):
+        raise ValueError("asks for approximate matches, which are not allowed here")
+    try:
+        compiled = _compiled(pattern)
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    letters = "".join(dict.fromkeys(letter for letter in pattern if letter.isalnum()))[:4]
+    for letter in f"{letters}a .":
+        try:
+            compiled.search(letter * _TRIED_ON + "!", timeout=_TRIAL)
+        except TimeoutError:
+            raise ValueError("takes too long on some texts: avoid repetitions inside repetitions") from None
+    return pattern
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    import regex  # not before the first expression: most houses have none
+
+    return regex.compile(pattern, regex.IGNORECASE | regex.V0)
+
+
+class Patience:
+    """The time that expressions may take for one posting; what takes longer is given up and remembered."""
+
+    def __init__(self, seconds: float = ALL_SEARCHES, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.left, self._clock = seconds, clock
+        self.given_up: list[str] = []
+
+    def finds(self, pattern: str, text: str) -> bool:
+        """Whether the expression occurs in the text, in any case; False when there was no time to know."""
+        if self.left <= 0:
+            self.given_up.append(pattern)
+            return False
+        begun = self._clock()
+        try:
+            return _compiled(pattern).search(text[:READ], timeout=min(ONE_SEARCH, self.left)) is not None
+        except (TimeoutError, RecursionError, MemoryError):
+            self.given_up.append(pattern)
+            return False
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "regex":
+                raise
+            self.given_up.append(pattern)  # it was kept by an older version, and is no expression any more
+            return False
+        finally:
+            self.left -= self._clock() - begun
+
+
+def checked_sender(item: str) -> str:
+    """An address, `@domain`, `@list@domain` or `^expression` as it is kept. Raises ValueError with the rule."""
+    if item.startswith("^"):
+        return checked(item)
+    try:
+        if not item.startswith("@"):
+            return key_of(item)
+        return f"@{key_of(item[1:])}" if "@" in item[1:] else f"@{normal_domain(item[1:])}"
+    except AddressError as error:
+        raise ValueError(f"is no address, @domain, @list@domain or ^expression: {error.rule}") from None
+
+
+def checked_alias(item: str) -> str:
+    """An address, a local part or a `^expression` as it is kept. Raises ValueError with the rule."""
+    if item.startswith("^"):
+        return checked(item)
+    try:
+        return key_of(item) if "@" in item else key_of(f"{item}@example.com").rpartition("@")[0]
+    except AddressError as error:
+        raise ValueError(f"is no address, local part or ^expression: {error.rule}") from None
+
+
+def checked_header(item: str) -> str:
+    """`field: expression` as it is kept. Raises ValueError with the rule."""
+    name, colon, pattern = item.partition(":")
+    name = checked_field_name(name)
+    if not colon or not pattern.strip():
+        raise ValueError("is not written like `X-Spam-Flag: ^yes`")
+    return f"{name}: {checked(pattern.strip())}"
+
+
+def checked_field_name(name: str) -> str:
+    """The name of a header field in lower case. Raises ValueError with the rule."""
+    name = name.strip().rstrip(":").lower()
+    if not name or len(name) > 76 or not all("!" <= letter <= "~" and letter != ":" for letter in name):
+        raise ValueError("names no header field")
+    return name

@@ -1,0 +1,37 @@
+"""What a rule answers: a disposition with its reason, a sentence for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from posthouse.lists.moderation.case import Case
+
+ACCEPT, HOLD, REJECT, DISCARD = "accept", "hold", "reject", "discard"
+DEFER = "defer"  # of a membership or a match: let the other rules decide
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A disposition, the rule that gave it and its reason, a sentence that the author may read.
+
+    `hits`: for moderators and the trace, every rule that spoke, as `name: what it found`.
+    """
+
+    disposition: str
+    rule: str
+    reason: str
+    hits: tuple[str, ...] = ()
+
+
+Rule = Callable[[Case], Verdict | None]
+
+
+def by_action(action: str, rule: str, reason: str, hit: str = "") -> Verdict | None:
+    """The verdict that an owner's action stands for; None for `defer`."""
+    hits = (f"{rule}: {hit}",) if hit else ()
+    if action == DEFER:
+        return None
+    if action == ACCEPT:
+        return Verdict(ACCEPT, rule, "The list accepts postings of this author unseen.", hits)
+    return Verdict(action, rule, reason, hits)
