@@ -240,6 +240,7 @@ class Runner:
         full = self.claims.full()
         now = self._endings.now()
         batch = await self._bridge.write(claiming.claim, self._claimant, now, room, MOST_PER_DESTINATION, full)
+        self._alive_until = max(self._alive_until, (now + claiming.LEASE // 2) / 1000)  # whoever claims is alive
         fresh, again = self.claims.take(batch, room)
         for claimed in again:
             reason = "an attempt from before the database was away is still under way"
