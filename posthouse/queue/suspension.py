@@ -1,8 +1,10 @@
-"""A destination as a whole: left alone for a while when none of its hosts answers, or until an operator resumes it."""
+"""A destination as a whole: left alone for a while when none of its hosts answers, or until an operator resumes it.
+
+`now` is in milliseconds since 1970 everywhere.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from posthouse import database, maillog, wake
@@ -24,7 +26,7 @@ class SuspendedDestination:
     waiting: int
 
 
-def suspend(destination: int, until: int, reason: str, now: int | None = None) -> None:
+def suspend(destination: int, until: int, reason: str, now: int) -> None:
     """Leave a destination (its number) alone until `until` (ms). An operator's suspension is not shortened."""
     with database.transaction():
         rows = database.fetch(
@@ -33,10 +35,10 @@ def suspend(destination: int, until: int, reason: str, now: int | None = None) -
             (until, reason[:1000], destination, SUSPENDED_FOR_GOOD),
         )
         for (name,) in rows:
-            maillog.suspended(_moment(now), name, until, reason)
+            maillog.suspended(now, name, until, reason)
 
 
-def suspend_by_name(name: str, reason: str, now: int | None = None) -> None:
+def suspend_by_name(name: str, reason: str, now: int) -> None:
     """Leave a destination alone until it is resumed, also one that no mail went to yet."""
     name = name.strip().lower()
     with database.transaction():
@@ -45,10 +47,10 @@ def suspend_by_name(name: str, reason: str, now: int | None = None) -> None:
             "UPDATE queue_destination SET suspended_until = %s, reason = %s WHERE id = %s",
             (SUSPENDED_FOR_GOOD, reason[:1000], number),
         )
-        maillog.suspended(_moment(now), name, 0, reason)
+        maillog.suspended(now, name, 0, reason)
 
 
-def resume(name: str, now: int | None = None) -> bool:
+def resume(name: str, now: int) -> bool:
     """Deliver to a destination again, at once; False when it was not suspended."""
     with database.transaction():
         count = database.run(
@@ -57,18 +59,18 @@ def resume(name: str, now: int | None = None) -> bool:
             (name.strip().lower(),),
         )
         if count:
-            maillog.resumed(_moment(now), name.strip().lower())
+            maillog.resumed(now, name.strip().lower())
             database.announce(wake.QUEUE)
     return count > 0
 
 
-def suspended(now: int | None = None) -> list[SuspendedDestination]:
+def suspended(now: int) -> list[SuspendedDestination]:
     """The destinations that are left alone, those that waits longest last."""
     rows = database.fetch(
         "SELECT p.name, p.suspended_until, p.reason, p.failures, (SELECT count(*) FROM queue_delivery d "
         "WHERE d.destination_id = p.id AND d.claimant IS NULL AND NOT d.given_up) FROM queue_destination p "
         "WHERE p.suspended_until <> 0 AND p.suspended_until > %s ORDER BY p.suspended_until, p.name",
-        (_moment(now),),
+        (now,),
     )
     return [SuspendedDestination(*row) for row in rows]
 
@@ -87,7 +89,7 @@ def destination_failed(destination: int, now: int, reason: str, random: float) -
     return until
 
 
-def destination_worked(destination: int, now: int | None = None) -> None:
+def destination_worked(destination: int, now: int) -> None:
     """A destination took mail: forget its failures. An operator's suspension stays."""
     if not database.fetch("SELECT 1 FROM queue_destination WHERE id = %s AND failures <> 0", (destination,)):
         return  # nearly always: nothing to write
@@ -98,9 +100,5 @@ def destination_worked(destination: int, now: int | None = None) -> None:
             (destination, SUSPENDED_FOR_GOOD),
         )
         for (name,) in rows:
-            maillog.resumed(_moment(now), name)
+            maillog.resumed(now, name)
             database.announce(wake.QUEUE)
-
-
-def _moment(now: int | None) -> int:
-    return int(time.time() * 1000) if now is None else now

@@ -275,11 +275,11 @@ def test_a_suspended_destination_is_left_alone_until_it_is_resumed(sqlite: Confi
     async def work() -> None:
         host = await far()
         async with leaving(sqlite, host.port) as house:
-            await house.bridge.write(suspension.suspend_by_name, "far.example", "maintenance")
+            await house.bridge.write(suspension.suspend_by_name, "far.example", "maintenance", 0)
             await house.sends("ben@far.example")
             await house.runner.settle()
             assert host.connections == 0
-            await house.bridge.write(suspension.resume, "far.example")
+            await house.bridge.write(suspension.resume, "far.example", 0)
             await host.took(1)
         await host.stop()
 

@@ -21,7 +21,7 @@ def show_all(limit: int, as_json: bool) -> None:
     """List messages that wait, oldest first, and the destinations that are suspended."""
     from posthouse.queue import operator, suspension
 
-    found, stopped, counts = operator.listing(limit), suspension.suspended(), operator.counts()
+    found, stopped, counts = operator.listing(limit), suspension.suspended(now_ms()), operator.counts()
     if as_json:
         say_json({"counts": counts, "messages": found, "suspended": stopped})
         return
@@ -84,7 +84,7 @@ def suspend(destination: str, reason: str) -> None:
     """Stop delivering to a destination (a domain) until it is resumed. Nothing is lost; its mail waits."""
     from posthouse.queue import suspension
 
-    suspension.suspend_by_name(destination, reason)
+    suspension.suspend_by_name(destination, reason, now_ms())
     click.echo(f"{destination} is suspended. To go on: posthouse queue resume {destination}")
 
 
@@ -95,7 +95,7 @@ def resume(destination: str) -> None:
     """Deliver to a suspended destination again."""
     from posthouse.queue import suspension
 
-    if not suspension.resume(destination):
+    if not suspension.resume(destination, now_ms()):
         fail(f"{destination} is not suspended", 3)
     click.echo(f"{destination} is resumed.")
 
