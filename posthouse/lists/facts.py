@@ -125,7 +125,7 @@ def facts_of(rows: Sequence[MailingList] | QuerySet[MailingList]) -> list[ListFa
             state=row.state,
             state_reason=row.state_reason,
             aliases=tuple(sorted(aliases.get(row.pk, ()))),
-            settings={name: getattr(row, name) for name in settings.BY_NAME},
+            settings=settings.shown(row),
         )
         for row in listed
     ]

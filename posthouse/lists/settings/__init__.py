@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.settings import alterations, archiving, identity, membership, postings
-from posthouse.lists.settings.kinds import Setting, Value, items, parsed
+from posthouse.lists.settings.kinds import SECRET, Setting, Value, items, parsed
 
 SETTINGS: tuple[Setting, ...] = (
     *identity.SETTINGS,
@@ -20,7 +20,7 @@ SETTINGS: tuple[Setting, ...] = (
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 
-__all__ = ["BY_NAME", "SETTINGS", "Setting", "Value", "items", "parse"]
+__all__ = ["BY_NAME", "SETTINGS", "Setting", "Value", "items", "parse", "shown"]
 
 
 def parse(name: str, text: str) -> Value:
@@ -29,3 +29,12 @@ def parse(name: str, text: str) -> Value:
     if setting is None:
         raise BadSetting(f"{name!r} is not a setting of a list; known are {', '.join(sorted(BY_NAME))}")
     return parsed(setting, text)
+
+
+def shown(row: object) -> dict[str, Value]:
+    """Every setting of a list's row by name; of a secret only whether there is one, since a hash can be guessed at."""
+    values: dict[str, Value] = {name: getattr(row, name) for name in BY_NAME}
+    for setting in SETTINGS:
+        if setting.kind == SECRET:
+            values[setting.name] = "set" if values[setting.name] else ""
+    return values

@@ -15,10 +15,11 @@ Value = str | int | float | bool
 LINE, TEXT, BOOL, CHOICE, NUMBER = "line", "text", "yes or no", "choice", "number"
 # Several lines of one item each; a time in seconds, written like 7d or 1d12h; a decimal number; kept as a hash only.
 ITEMS, DURATION, DECIMAL, SECRET = "items", "duration", "decimal", "secret"
+LINES = "lines"  # like ITEMS, but only line breaks part them: expressions may hold commas
 ACTIONS = ("accept", "defer", "hold", "reject", "discard")
 _YES = {"yes", "true", "on", "1", "y"}
 _NO = {"no", "false", "off", "0", "n"}
-_LONGEST = {LINE: 255, TEXT: 16_384, ITEMS: 65_536, SECRET: 255}
+_LONGEST = {LINE: 255, TEXT: 16_384, ITEMS: 65_536, LINES: 65_536, SECRET: 255}
 _PARTS = re.compile(r"(\d{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _LARGEST = 2_000_000
@@ -50,6 +51,8 @@ class Setting:
             return "a number"
         if self.kind == ITEMS:
             return "several, one a line or parted by commas"
+        if self.kind == LINES:
+            return "several, one a line"
         if self.kind == SECRET:
             return "one line, kept as a hash"
         return f"{'one line' if self.kind == LINE else 'text'}, up to {_LONGEST[self.kind]:,} characters"
@@ -90,13 +93,14 @@ def parsed(setting: Setting, text: str) -> Value:
     words = _words(setting, text)
     if setting.kind == SECRET:
         return make_password(words) if words else ""
-    if setting.kind == ITEMS:
-        return "\n".join(_checked(setting, item) for item in re.split(r"[,\n]", words) if item.strip())
+    if setting.kind in (ITEMS, LINES):
+        parted = re.split(r"[,\n]" if setting.kind == ITEMS else r"\n", words)
+        return "\n".join(_checked(setting, item) for item in parted if item.strip())
     return _checked(setting, words) if setting.check and words else words
 
 
 def items(value: str) -> list[str]:
-    """The items of a setting of the kind ITEMS."""
+    """The items of a setting of the kind ITEMS or LINES."""
     return value.split("\n") if value else []
 
 
@@ -140,6 +144,6 @@ def _words(setting: Setting, text: str) -> str:
         raise BadSetting(f"{setting.name} is one line")
     if len(text) > _LONGEST[setting.kind]:
         raise BadSetting(f"{setting.name} has at most {_LONGEST[setting.kind]} characters")
-    if setting.kind in (TEXT, ITEMS):
+    if setting.kind in (TEXT, ITEMS, LINES):
         return text.replace("\r\n", "\n").replace("\r", "\n")
     return text
