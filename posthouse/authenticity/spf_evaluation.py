@@ -73,7 +73,7 @@ class Evaluation:
         while True:
             verdict = await self._directives(record, domain)
             if verdict is not None:
-                # RFC 7208 §6.2: the explanation of the record that decided; an include's is never used
+                # RFC 7208 §6.2: the explanation of the record that decided: an include's is overwritten here
                 self._explained = (record.explanation, domain) if record.explanation else None
                 return verdict
             if record.redirect is None:
@@ -119,9 +119,7 @@ class Evaluation:
         record = await self._record(target)
         if record is None:
             raise Unfinished("permerror", f"{domain} includes {target!r}, which has no policy")
-        explained = self._explained
         result, _, _ = await self._follow(record, target)
-        self._explained = explained
         return result == "pass"
 
     async def _mx(self, target: str, bits: int) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 
 import dns.name
 import pytest
 
 from posthouse.authenticity.arc import Arc, validate
 from posthouse.authenticity.arc_sealing import seal
-from posthouse.authenticity.dkim_signing import body_hash
+from posthouse.authenticity.canonical import relaxed_field
+from posthouse.authenticity.dkim_signing import body_hash, field_of, signature_over
 from posthouse.dns.lookups import Answer, Lookups
 from tests.authenticity.letters import BODY, ED25519, HEADER, NOW, RSA, run, zone
 
@@ -106,3 +108,25 @@ def test_a_dns_that_is_silent_is_a_temperror_at_the_deadline() -> None:
 def test_no_line_that_we_write_is_longer_than_it_should_be() -> None:
     for line in chain(2).split(b"\r\n"):
         assert len(line) <= 100
+
+
+def test_a_seal_does_not_choose_what_it_covers() -> None:
+    found = judged(chain(1).replace(b"cv=none;", b"cv=none; h=from;"))
+    assert (found.result, "h=" in found.reason) == ("fail", True)
+
+
+def field(name: str, tags: dict[str, str], before: bytes) -> bytes:
+    """A field of a set, truly signed over what stands before it."""
+    octets = before + relaxed_field(field_of(name, [*tags.items(), ("b", "")]))[:-2]
+    return field_of(name, [*tags.items(), ("b", signature_over(octets, ED25519))])
+
+
+@pytest.mark.parametrize(("more", "result"), [(b"", "pass"), (b"an advertisement\r\n", "fail")])
+def test_a_chain_whose_newest_signature_leaves_the_body_open_fails(more: bytes, result: str) -> None:
+    short = b"Ripe at last.\r\n"
+    found = b"ARC-Authentication-Results: i=1; mx.lists.example; none\r\n"
+    who = {"i": "1", "a": "ed25519-sha256", "d": "far.example", "s": "ed"}
+    hashed = {"h": "from", "l": str(len(short)), "bh": base64.b64encode(body_hash([short])).decode()}
+    message = field("ARC-Message-Signature", who | hashed, relaxed_field(b"From: Ana <ana@far.example>\r\n"))
+    sealing = field("ARC-Seal", who | {"cv": "none"}, relaxed_field(found) + relaxed_field(message))
+    assert judged(sealing + message + found + HEADER, short + more).result == result

@@ -79,4 +79,4 @@ def test_a_large_body_of_the_worst_kind_needs_little_memory_and_time() -> None:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1_000_000, (piece, peak)
-        assert taken < 2, (piece, taken)
+        assert taken < 4, (piece, taken)

@@ -305,6 +305,13 @@ def test_keys_beyond_4096_bits_cost_us_nothing() -> None:
     assert "8192 bits" in only(letter(), published(f"v=DKIM1; p={text}")).reason
 
 
+def test_a_key_with_a_huge_exponent_costs_us_nothing() -> None:
+    numbers = RSA.public_key().public_numbers()
+    slow = rsa.RSAPublicNumbers(numbers.n - 2, numbers.n).public_key()
+    text = base64.b64encode(slow.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+    assert "exponent" in only(letter(), published(f"v=DKIM1; p={text}")).reason
+
+
 def test_two_keys_at_one_selector_are_both_tried() -> None:
     both = FixedZone({"rsa._domainkey.far.example": {"TXT": [record(ED25519), record(SHORT), record(RSA)]}})
     assert only(letter(), both).result == "pass"

@@ -107,3 +107,17 @@ def test_a_suffix_of_a_name_that_is_no_parent_does_not_align() -> None:
     lookups = zone(bank_example="v=DMARC1; p=reject")
     assert judged("bank.example", lookups, ("evilbank.example",), ("xbank.example",)).result == "fail"
     assert judged("bank.example", lookups, ("mail.bank.example",)).result == "pass"
+
+
+def test_an_identifier_of_another_organization_costs_no_question() -> None:
+    lookups = zone(far_example="v=DMARC1; p=reject")
+    assert judged("far.example", lookups, ("other.example", "esp.net"), ("other.example",)).result == "fail"
+    assert {name for name, _ in lookups.asked} == {"_dmarc.far.example", "_dmarc.example"}
+
+
+def test_only_an_identifier_that_could_align_makes_a_failing_dns_matter() -> None:
+    lookups = zone(far_example="v=DMARC1; p=reject")
+    lookups.behave("_dmarc.example", "servfail")
+    assert judged("far.example", lookups, ("esp.net",)).result == "fail"
+    found = judged("far.example", lookups, ("other.example",))
+    assert (found.result, found.policy, found.published_policy) == ("temperror", None, "reject")

@@ -116,6 +116,13 @@ def test_a_policy_cannot_make_us_ask_without_end() -> None:
     assert sum(lookups.asked.values()) <= 11
 
 
+def test_a_null_mx_names_no_host_to_ask_for() -> None:
+    lookups = zone("v=spf1 mx -all")
+    lookups.put("far.example", "MX", "0 .")
+    assert checked(lookups).result == "fail"
+    assert {kind for _, kind in lookups.asked} == {"TXT", "MX"}
+
+
 def test_a_pass_of_an_included_policy_is_not_undone_by_what_follows() -> None:
     lookups = zone("v=spf1 include:_spf.far.example -all")
     lookups.put("_spf.far.example", "TXT", '"v=spf1 ip4:192.0.2.0/24 -all"')
