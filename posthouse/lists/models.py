@@ -84,6 +84,35 @@ class MailingList(models.Model):
     # discard administrators site_owner
     forward_unrecognized_bounces_to = models.CharField(max_length=14, default="administrators")
 
+    # alterations, filtering, DMARC, distribution
+    header = models.TextField(blank=True, default="")
+    personalize = models.CharField(max_length=10, default="none")  # none individual full
+    reply_goes_to_list = models.CharField(max_length=20, default="no_munging")
+    reply_to_address = models.CharField(max_length=320, blank=True, default="")
+    first_strip_reply_to = models.BooleanField(default=False)
+    include_rfc2369_headers = models.BooleanField(default=True)
+    anonymous_list = models.BooleanField(default=False)
+    filter_content = models.BooleanField(default=False)
+    filter_types = models.TextField(blank=True, default="")
+    pass_types = models.TextField(blank=True, default="")
+    filter_extensions = models.TextField(blank=True, default="")
+    pass_extensions = models.TextField(blank=True, default="")
+    filter_action = models.CharField(max_length=8, default="discard")  # of a posting of which nothing remains
+    collapse_alternatives = models.BooleanField(default=True)
+    convert_html_to_plaintext = models.BooleanField(default=False)
+    dmarc_mitigate_action = models.CharField(max_length=16, default="munge_from")
+    dmarc_mitigate_unconditionally = models.BooleanField(default=False)
+    dmarc_addresses = models.TextField(blank=True, default="")
+    dmarc_moderation_notice = models.TextField(blank=True, default="")
+    dmarc_wrapped_message_text = models.TextField(blank=True, default="")
+    topics_enabled = models.BooleanField(default=False)
+    topics = models.TextField(blank=True, default="")  # one a line: name: expression
+    topics_bodylines_limit = models.IntegerField(default=5)
+    regular_include_lists = models.TextField(blank=True, default="")
+    regular_exclude_lists = models.TextField(blank=True, default="")
+    obscure_addresses = models.BooleanField(default=True)
+    archive_rendering_mode = models.CharField(max_length=8, default="text")  # text markdown
+
     # people, joining, states
     state = models.CharField(max_length=8, default=ACTIVE)  # active paused closed
     state_reason = models.CharField(max_length=255, blank=True, default="")
@@ -122,6 +151,8 @@ class Membership(Preferences):
     bounce_warnings = models.IntegerField(default=0, db_default=0)  # sent since delivery was stopped
     bounce_stopped_at = models.DateTimeField(null=True)
     bounce_due_at = models.DateTimeField(null=True)  # when the next warning, or the removal, is due
+    topics = models.TextField(blank=True, default="", db_default="")  # chosen, as lists.topics keeps them; "": all
+    receive_nonmatching_topics = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "lists_membership"
@@ -148,6 +179,7 @@ class HeldPosting(models.Model):
     rule = models.CharField(max_length=40)
     reason = models.TextField()
     hits = models.TextField(default="")  # every rule that spoke against it, one a line: name, colon, reason
+    author_policy = models.CharField(max_length=10, default="")  # DMARC policy of its author when it came
     held_at = models.DateTimeField(db_index=True)
 
     class Meta:
