@@ -35,6 +35,7 @@ class Arrived:
     content_id: int
     prefix: bytes
     return_path: str
+    origin: str = ""  # where the queue had it from
 
     @cached_property
     def body(self) -> keeping.Body:

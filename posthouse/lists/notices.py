@@ -38,12 +38,14 @@ def send(
     bounded: bool = False,
     reply_to: str = "",
     attachments: Sequence[Attached] = (),
+    return_path: str = NULL_RETURN_PATH,
 ) -> int:
     """Put the notice `kind` for these addresses in the queue: its queue id, 0 when none was sent. `now` in ms.
 
     It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
     it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
-    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list.
+    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list; `return_path`: of a probe alone,
+    whose bounce is what it is sent for.
     """
     reached = list(to) or accounts.superuser_addresses()
     if bounded:
@@ -71,7 +73,7 @@ def send(
             content=spooled_from(content),
             prefix=b"",
             envelope=Envelope(
-                return_path=NULL_RETURN_PATH,
+                return_path=return_path,
                 recipients=tuple(Recipient(address) for address in reached),
                 body="7BIT" if content.isascii() else "8BITMIME",
                 smtputf8=not all(address.isascii() for address in reached),

@@ -21,7 +21,7 @@ class Message(models.Model):
     prefix = models.BinaryField(default=b"")
     return_path = models.TextField(default="")
     received_at = models.BigIntegerField()
-    origin = models.CharField(max_length=12)  # transfer submission lmtp list report notice trial
+    origin = models.CharField(max_length=12)  # transfer submission lmtp list report bounce notice trial
     # The mailing list whose copies these are: each leaves with a VERP return path made from `return_path`.
     list_id = models.BigIntegerField(null=True)
     body8 = models.BooleanField(default=False)

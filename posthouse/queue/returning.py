@@ -192,4 +192,6 @@ def _arrival(
     body: Body = "7BIT" if report.isascii() else "8BITMIME"
     envelope = Envelope(NULL_RETURN_PATH, (Recipient(to),), body, not to.isascii())
     item = new_queue_id(now * 1000)
-    return Arrival(item, spooled_from(report), b"", envelope, "report", now, because=message.item)
+    # Lists believe "bounce" more: only what our own delivery of a list's copy saw is marked so.
+    origin = "report" if message.list_id is None else "bounce"
+    return Arrival(item, spooled_from(report), b"", envelope, origin, now, because=message.item)

@@ -7,7 +7,7 @@ import pytest
 from posthouse import maillog
 from posthouse.directory import accounts
 from posthouse.lists import departure, roster
-from posthouse.lists.bounces import MOST_KEPT
+from posthouse.lists.bounces.scoring import MOST_KEPT
 from posthouse.lists.models import Bounce
 from posthouse.message.headers import Fields
 from posthouse.message.report import RecipientReport, compose_dsn
@@ -81,8 +81,8 @@ def test_vacation_notes_and_letters_to_the_bounce_address_do_not_count(field: st
 
 
 @sqlite
-def test_nothing_that_comes_to_the_bounce_address_is_answered_or_passed_on() -> None:
-    has_list(members=[ANA])
+def test_nothing_that_comes_to_the_bounce_address_is_answered_and_with_discard_nothing_is_passed_on() -> None:
+    has_list(members=[ANA], forward_unrecognized_bounces_to="discard")
     for content in (report(ANA), report(EVE), letter(EVE, BOUNCES), b"", b"\0\xff\r\n\r\n"):
         for return_path in ("", EVE):
             assert arrives(content, BOUNCES, return_path).result == "delivered"

@@ -81,12 +81,14 @@ def test_an_answer_of_a_machine_or_a_person_to_the_bounce_address_never_counts(h
     house.has_list(GARDEN, members=[ANA, BEN])
 
     outside.posts(BEN, BENS_RETURN_PATH, "Away until Monday", headers={"Auto-Submitted": "auto-replied"})
-    outside.posts(BEN, BENS_RETURN_PATH, "Away until Monday", return_path="")
+    outside.posts(BEN, BENS_RETURN_PATH, "Not here", return_path="")
     outside.posts(BEN, "garden-bounces@lists.example", "Why do I get this?")
     house.settles()
 
     assert member(house, BEN)["bounces"] == 0
-    assert outside.taken == []  # and nobody is answered
+    [(_, forwarded)] = outside.copies_for(OWEN)  # a person wrote the last: the owner reads it
+    assert "Why do I get this?" in forwarded.as_string()
+    assert len(outside.taken) == 1  # and nobody is answered
 
 
 def test_a_copy_that_is_late_counts_only_when_it_is_given_up(house: House, outside: Outside) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from posthouse.lists.errors import BadSetting
-from posthouse.lists.settings import alterations, archiving, identity, membership, postings
+from posthouse.lists.settings import alterations, archiving, bounces, identity, membership, postings
 from posthouse.lists.settings.kinds import SECRET, Setting, Value, items, parsed
 
 SETTINGS: tuple[Setting, ...] = (
@@ -16,6 +16,7 @@ SETTINGS: tuple[Setting, ...] = (
     *postings.SETTINGS,
     *alterations.SETTINGS,
     *membership.SETTINGS,
+    *bounces.SETTINGS,
     *archiving.SETTINGS,
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
