@@ -60,6 +60,7 @@ class SignedMessage:
         self._by_name: dict[str, list[bytes]] = {}
         for name, raw in self.fields:
             self._by_name.setdefault(name, []).append(raw)
+        self._relaxed: dict[bytes, bytes] = {}
         self.bodies = BodyHashes()
 
     def feed(self, chunk: bytes) -> None:
@@ -73,12 +74,18 @@ class SignedMessage:
     def signed_octets(self, claim: Claim) -> bytes:
         """What the signature is made of (RFC 6376 §3.7): its fields from the bottom up, then itself without b=."""
         own = without_signature(claim.raw)
-        picked = [*self._pick(claim.fields), own]
+        picked = self._pick(claim.fields)
         if claim.relaxed_header:
-            data = b"".join(map(relaxed_field, picked))
-        else:
-            data = b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in picked)
-        return data[:-2]
+            return b"".join(map(self._relaxed_form, picked)) + relaxed_field(own)[:-2]
+        whole = b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in picked)
+        return whole + own.removesuffix(b"\r\n")
+
+    def _relaxed_form(self, raw: bytes) -> bytes:
+        # several signatures cover the same fields
+        form = self._relaxed.get(raw)
+        if form is None:
+            form = self._relaxed[raw] = relaxed_field(raw)
+        return form
 
     def _pick(self, names: Iterable[str]) -> Iterable[bytes]:
         # RFC 6376 §5.4.2: each mention takes the next field from the bottom; a missing one counts as nothing

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 from dataclasses import dataclass
 
-from posthouse.authenticity.names import question
+from posthouse.authenticity.names import a_label, question
 from posthouse.authenticity.spf_evaluation import Evaluation, Identity, Ip, Unfinished
 from posthouse.dns.lookups import Lookups
 
@@ -32,11 +32,17 @@ class Spf:
     explanation: str = ""
     lookups: int = 0
 
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domain if this passed: an identifier for DMARC (RFC 9989 §4.3)."""
+        return (a_label(self.domain),) if self.result == "pass" else ()
+
 
 async def check_helo(
     client: str, helo: str, lookups: Lookups, *, deadline: float, now: float = 0.0, receiver: str = ""
 ) -> Spf:
     """The HELO identity (RFC 7208 §2.3): the name the client gave, as postmaster@ that name."""
+    helo = _ascii(helo)
     return await check(
         client,
         helo,
@@ -57,6 +63,7 @@ async def check_return_path(
     local, _, domain = return_path.rpartition("@")
     if not return_path:
         local, domain = "postmaster", helo
+    domain = _ascii(domain)
     sender = f"{local or 'postmaster'}@{domain}"  # RFC 7208 §4.3: no local part counts as postmaster
     return await check(
         client, domain, sender, helo, lookups, identity="mailfrom", deadline=deadline, now=now, receiver=receiver
@@ -102,6 +109,11 @@ async def check(
         else:
             result, reason = "temperror", "the policy was not evaluated in time"
     return Spf(result, identity, domain, sender, mechanism, reason, explanation, evaluation.lookups)
+
+
+def _ascii(domain: str) -> str:
+    # RFC 8616 §4: U-labels are looked up and expanded as A-labels
+    return domain if domain.isascii() else a_label(domain)
 
 
 def _client(text: str) -> Ip:

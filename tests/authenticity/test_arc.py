@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 
+import dkim as oracle
 import dns.name
 import pytest
 
@@ -130,3 +131,14 @@ def test_a_chain_whose_newest_signature_leaves_the_body_open_fails(more: bytes, 
     message = field("ARC-Message-Signature", who | hashed, relaxed_field(b"From: Ana <ana@far.example>\r\n"))
     sealing = field("ARC-Seal", who | {"cv": "none"}, relaxed_field(found) + relaxed_field(message))
     assert judged(sealing + message + found + HEADER, short + more).result == result
+
+
+def test_a_chain_that_we_wrote_holds_in_another_program() -> None:
+    def txt(name: bytes, timeout: int = 5) -> bytes:
+        found = zone().find(dns.name.from_text(name.decode()), "TXT")
+        return b"".join(found[0].strings) if found else b""
+
+    header = sealed(sealed(HEADER, "none"), "pass")
+    assert oracle.arc_verify(header + b"\r\n" + BODY, dnsfunc=txt)[0] == b"pass"
+    touched = header.replace(b"dmarc=pass", b"dmarc=fail", 1)
+    assert oracle.arc_verify(touched + b"\r\n" + BODY, dnsfunc=txt)[0] == b"fail"

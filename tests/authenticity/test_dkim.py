@@ -139,8 +139,9 @@ def places_that_count() -> Iterator[int]:
     """The octets of the letter whose change must break the signature: everything signed except blanks."""
     content = letter("ed")
     end = content.index(b"Received:")
+    spare = end - len(b"x==\r\n")  # this letter of base64 has bits that mean nothing
     for place, octet in enumerate(content):
-        unsigned = end <= place < content.index(b"From: Ana") or chr(octet).isspace()
+        unsigned = end <= place < content.index(b"From: Ana") or chr(octet).isspace() or place == spare
         if not unsigned and place >= len(b"DKIM-Signature:"):
             yield place
 

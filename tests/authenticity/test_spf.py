@@ -116,6 +116,14 @@ def test_a_policy_cannot_make_us_ask_without_end() -> None:
     assert sum(lookups.asked.values()) <= 11
 
 
+def test_an_international_domain_is_asked_by_its_a_label() -> None:
+    lookups = zone("v=spf1 -all", **{"xn--mller-kva_example": "v=spf1 exists:%{o}.%{d} -all"})
+    lookups.put("xn--mller-kva.example.xn--mller-kva.example", "A", "127.0.0.2")
+    found = checked(lookups, sender="ana@müller.example")
+    assert (found.result, found.domains) == ("pass", ("xn--mller-kva.example",))
+    assert checked(lookups).domains == ()
+
+
 def test_a_null_mx_names_no_host_to_ask_for() -> None:
     lookups = zone("v=spf1 mx -all")
     lookups.put("far.example", "MX", "0 .")
