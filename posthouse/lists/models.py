@@ -123,6 +123,25 @@ class MailingList(models.Model):
     admin_notify_mchanges = models.BooleanField(default=False)
     subscribe_auto_approval = models.TextField(blank=True, default="")
 
+    # digests, automatic answers
+    digests_enabled = models.BooleanField(default=True)
+    digest_is_default = models.BooleanField(default=False)  # of who joins from now on
+    digest_size_threshold = models.FloatField(default=30.0)  # KB; 0: never by size
+    digest_send_periodic = models.BooleanField(default=True)
+    digest_volume_frequency = models.CharField(max_length=9, default="monthly")
+    digest_header = models.TextField(blank=True, default="")
+    digest_footer = models.TextField(blank=True, default="")
+    volume = models.IntegerField(default=1)
+    next_digest_number = models.IntegerField(default=1)
+    digest_last_sent_at = models.DateTimeField(null=True)
+    autorespond_owner = models.CharField(max_length=20, default="none")
+    autorespond_postings = models.CharField(max_length=20, default="none")
+    autorespond_requests = models.CharField(max_length=20, default="none")
+    autoresponse_owner_text = models.TextField(blank=True, default="")
+    autoresponse_postings_text = models.TextField(blank=True, default="")
+    autoresponse_request_text = models.TextField(blank=True, default="")
+    autoresponse_grace_period = models.IntegerField(default=90 * 86400)  # seconds; 0: always
+
     objects = LivingLists()
     everything = models.Manager["MailingList"]()
 
@@ -144,6 +163,9 @@ class Membership(Preferences):
     role = models.CharField(max_length=9, default=MEMBER)
     moderation_action = models.CharField(max_length=8, blank=True, default="")  # "": the list's default
     joined_at = models.DateTimeField(auto_now_add=True)
+    # regular plaintext_digests mime_digests summary_digests
+    delivery_mode = models.CharField(max_length=20, null=True)
+    delivery_resumes_at = models.DateTimeField(null=True)  # of delivery that the member stopped: the end of a vacation
     bounces = models.IntegerField(default=0)
     last_bounce_at = models.DateTimeField(null=True)
     last_bounce = models.TextField(blank=True, default="")
@@ -161,6 +183,9 @@ class Membership(Preferences):
         ]
         indexes = [
             models.Index("bounce_due_at", condition=models.Q(delivery_status=BY_BOUNCES), name="stopped_by_bounces"),
+            models.Index(
+                "delivery_resumes_at", condition=models.Q(delivery_resumes_at__isnull=False), name="vacation_ends"
+            ),
         ]
 
 
@@ -284,5 +309,6 @@ class Notified(models.Model):
 # The tables of further areas; imported here so that Django finds them.
 from posthouse.lists import (  # noqa: E402
     bounce_models,  # noqa: F401
+    digest_models,  # noqa: F401
     people_models,  # noqa: F401
 )
