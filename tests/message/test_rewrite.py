@@ -3,6 +3,7 @@
 import pytest
 
 from posthouse.message import parsing
+from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
 from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
 from posthouse.message.words import decode_words
@@ -27,7 +28,12 @@ def prefixed(raw: str, prefix: str = "[garden] ") -> str:
         ("AW: Re: [GARDEN] Beans", "AW: Re: [GARDEN] Beans"),
         ("[garden] Re: [garden] Beans", "[garden] Re: Beans"),
         ("Re: [garden] Re: [garden] Re: Beans", "[garden] Re: Beans"),
-        ("Beans [garden]", "[garden] Beans"),
+        ("Beans [garden]", "[garden] Beans [garden]"),
+        ("AW: SV: Re[2]: Beans", "[garden] Re: Beans"),
+        ("回复：豆", "[garden] Re: 豆"),
+        ("R: [garden] Beans", "R: [garden] Beans"),
+        ("Ref: Beans", "[garden] Ref: Beans"),
+        ("Re:", "[garden] Re: (no subject)"),
         ("", "[garden] (no subject)"),
         ("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "[garden] Grüße"),
         ("=?utf-8?q?=5Bgarden=5D_Gr=C3=BC=C3=9Fe?=", "[garden] Grüße"),
@@ -41,6 +47,31 @@ def test_the_prefix_stands_there_once(subject, expected):
 def test_a_prefix_in_letters_of_its_own_keeps_its_distance():
     assert prefixed("=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "[Gärten] ") == "[Gärten] Grüße"
     assert prefixed("Beans", "[Gärten]") == "[Gärten] Beans"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "subject", "expected"),
+    [
+        ("[garden %d]", "Beans", "[garden 12] Beans"),
+        ("[garden %05d] ", "Beans", "[garden 00012] Beans"),
+        ("[garden %d]", "Re: [garden 7] Beans", "[garden 12] Re: Beans"),
+        ("[garden %d]", "[GARDEN 7] AW: [garden 8] Beans 100% [garden 7]", "[garden 12] Re: Beans 100% [garden 7]"),
+        ("100% %s %q %", "Beans", "100% %s %q % Beans"),
+        ("[Gärten %d]", "=?utf-8?q?Gr=C3=BC=C3=9Fe?=", "[Gärten 12] Grüße"),
+        ("[x (%d]", "=?koi8-r?b?8NLJ18XU?=", "[x (12] Привет"),
+        ("[x] ", "=?x-nobody?q?=FF?=", "[x] ÿ"),
+    ],
+)
+def test_a_prefix_may_be_numbered_and_other_percents_are_themselves(prefix, subject, expected):
+    editor = HeaderEditor(f"Subject: {subject}\r\n".encode())
+    add_subject_prefix(editor, prefix, 12)
+    assert decode_words(Fields(editor.to_bytes()).first("subject") or "") == expected
+
+
+def test_encoded_words_behind_the_prefix_stay_as_their_author_wrote_them():
+    editor = HeaderEditor(b"Subject: Re: =?koi8-r?b?8NLJ18XU?=\r\n")
+    add_subject_prefix(editor, "[garden]")
+    assert editor.to_bytes() == b"Subject: [garden] Re: =?koi8-r?b?8NLJ18XU?=\r\n"
 
 
 def test_a_reply_that_has_the_prefix_keeps_its_bytes():
@@ -149,6 +180,33 @@ def test_line_ends_of_an_import_are_kept():
     for entity in (b"\r\nRipe.\r\n", MIXED + b"\r\n", SIGNED):
         assert b"\r" not in append_footer((HEAD + entity).replace(b"\r\n", b"\n"), FOOTER)
         assert append_footer(HEAD + entity, FOOTER).count(b"\n") == append_footer(HEAD + entity, FOOTER).count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "entity",
+    [
+        b"\r\nRipe.\r\n",
+        QP + b"Ri=\r\npe.=\r\n",
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nUmlwZS4NCg==\r\n",
+        b"Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\nRipe.",
+    ],
+)
+def test_a_header_stands_above_a_text_and_the_footer_below(entity):
+    changed = decorated(HEAD + entity, "Of the garden:\n", "Bye\n")
+    assert parsing.read(changed).text.replace("\r", "") == "Of the garden:\nRipe.\nBye\n"
+    assert b"multipart" not in changed
+
+
+@pytest.mark.parametrize(
+    "entity", [SIGNED, ALTERNATIVE, MIXED + b"\r\n", b"Content-Type: text/html\r\n\r\n<p>Ripe.</p>\r\n"]
+)
+def test_above_all_else_a_header_is_a_part_of_its_own(entity):
+    changed = decorated(HEAD + entity, "Grüße:", "Bye")
+    text = parsing.read(changed).text
+    assert text.startswith("Grüße:\n\nRipe") and text.endswith("\n\nBye\n")
+    assert len(parsing.read(changed).attachments) == len(parsing.read(HEAD + entity).attachments)
+    if entity != MIXED + b"\r\n":
+        assert entity in changed
 
 
 def test_an_empty_footer_changes_nothing():
