@@ -32,7 +32,8 @@ def test_each_copy_leaves_exactly_once(database: Configuration, tmp_path: Path) 
             program.listens(port)
             until(lambda: len(bridge.fetch("SELECT id FROM queue_claimant")) == 2, 20, "two delivery processes")
             for number in range(POSTINGS):
-                content = f"From: {ANA}\r\nSubject: {number}\r\nMessage-ID: <{number}@far.example>\r\n\r\nHello.\r\n"
+                header = f"From: {ANA}\r\nTo: {GARDEN}\r\nSubject: {number}\r\nMessage-ID: <{number}@far.example>\r\n"
+                content = f"{header}\r\nHello.\r\n"
                 assert outside.sends(ANA, [GARDEN], content.encode(), port).startswith("250")
             assert outside.waits_for(POSTINGS * (len(MEMBERS) + 1), 60)
             until(lambda: not bridge.fetch("SELECT id FROM queue_message LIMIT 1"), 20, "the queue is empty")
