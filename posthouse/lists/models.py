@@ -142,6 +142,9 @@ class MailingList(models.Model):
     autoresponse_request_text = models.TextField(blank=True, default="")
     autoresponse_grace_period = models.IntegerField(default=90 * 86400)  # seconds; 0: always
 
+    # languages
+    preferred_language = models.CharField(max_length=16, blank=True, default="")  # "": the site's
+
     objects = LivingLists()
     everything = models.Manager["MailingList"]()
 
@@ -311,4 +314,5 @@ from posthouse.lists import (  # noqa: E402
     bounce_models,  # noqa: F401
     digest_models,  # noqa: F401
     people_models,  # noqa: F401
+    text_models,  # noqa: F401
 )
