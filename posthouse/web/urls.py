@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from posthouse.web.views import archive, feeds, held, lists, message, search, signing_in, site, trial
+from posthouse.web.views import archive, feeds, held, held_links, lists, message, search, signing_in, site, trial
 
 
 class AddressConverter:
@@ -96,6 +96,7 @@ urlpatterns: list[URLPattern] = [
     path("lists/<address:address>/", lists.about),
     path("held/", held.inbox),
     path("held/<number:number>/", held.show),
+    path("held/act/<str:token>/", held_links.act),
     path("sign-in/", signing_in.ask),
     path("sign-in/<str:token>/", signing_in.arrive),
     path("sign-out/", signing_in.leave),
