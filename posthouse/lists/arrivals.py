@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from posthouse.lists import bounces, owners, posting, requests
+from posthouse import maillog
+from posthouse.lists import bounces, owners, posting, replies, requests
 from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POSTING, REQUEST
 from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
+from posthouse.lists.bans import ban_of
 from posthouse.lists.errors import NoSuchList
 from posthouse.lists.models import ACTIVE
+from posthouse.lists.moderation.case import senders
 from posthouse.lists.subscription import list_of
 from posthouse.queue.claim import Claimed
 
@@ -24,11 +27,16 @@ def take(claimed: Claimed, role: str, list_pk: int, detail: str, now: int, hostn
     except NoSuchList:
         return Taken(FAILED, "there is no such list any more", "5.1.1")
     message = claimed.message
-    arrived = Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path)
+    arrived = Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path, message.origin)
     if role == POSTING and mailing_list.state != ACTIVE:  # it was accepted before that; the report tells its author
         return Taken(FAILED, f"the mailing list {mailing_list.address} is {mailing_list.state}", "5.2.1")
     if role == POSTING:
         return posting.take(mailing_list, arrived, now)
+    if role in (OWNER, JOIN) and (ban := ban_of(list_pk, senders(arrived))):
+        maillog.judged(now, arrived.item, mailing_list.address, "discard", "banned-address", f"Banned by {ban}.")
+        return Taken(DELIVERED, "discarded by the list: one of its senders is banned", "2.0.0")
+    if role == CONFIRM and replies.is_reply(detail):
+        return replies.take(mailing_list, arrived, detail, now)
     if role == OWNER:
         return owners.take(mailing_list, arrived, now)
     if role == BOUNCES:

@@ -16,7 +16,7 @@ LONGEST = 500  # characters of an expression
 READ = 10_000  # characters of a text that are searched
 ONE_SEARCH = 0.05  # seconds
 ALL_SEARCHES = 0.5  # seconds, for one posting: the list's other mail waits meanwhile
-_TRIED_ON = 200  # characters of the texts an expression is tried on before it is kept
+_TRIED_ON = 1_000  # characters of the texts an expression is tried on before it is kept
 _TRIAL = 0.03
 
 

@@ -1,7 +1,11 @@
-"""Held postings: listed, shown, released (back into the story behind its judge), rejected, discarded."""
+"""Held postings: listed, shown, released (back into the story behind its judge), rejected, discarded; once.
+
+What happens to them by itself (they expire, moderators are reminded) is in `waiting`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,11 +13,16 @@ from posthouse import maillog
 from posthouse.content import keeping
 from posthouse.database import transaction
 from posthouse.directory.models import Account
+from posthouse.lists import bans, roster
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.arrived import Arrived
-from posthouse.lists.errors import ListError, NoSuchHeld
-from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, Membership
+from posthouse.lists.errors import ListError, NoSuchHeld, TokenSpent
+from posthouse.lists.models import MODERATOR, NONMEMBER, OWNER, HeldPosting, Membership
+from posthouse.lists.moderation import links
+from posthouse.lists.moderation.links import ACCEPT, ACTS, BAN, DISCARD, REJECT, RELEASE
+from posthouse.lists.moderation.verdict import DEFER
 from posthouse.lists.posting import publish, tell_rejected
+from posthouse.lists.waiting import expire, summary
 from posthouse.message.envelope import NULL_RETURN_PATH
 
 LONGEST_REASON = 4000
@@ -35,6 +44,7 @@ class HeldFacts:
     item: int
     return_path: str
     content_id: int
+    hits: tuple[str, ...] = ()
 
 
 def held(mailing_list: int | str | None = None, account: int | None = None) -> list[HeldFacts]:
@@ -93,6 +103,92 @@ def discard(number: int, by: str, now: int) -> None:
         keeping.release([row.content_id])
 
 
+def ban_author(number: int, by: str, now: int) -> None:
+    """Throw a posting away and ban its author from the list. `now` in milliseconds. Raises NoSuchHeld."""
+    with transaction():
+        row = _row(number)
+        if row.author:
+            bans.ban(row.author, row.mailing_list_id, by=by, now=now, why=f"held posting: {row.subject}")
+        discard(number, by, now)
+
+
+def accept_author(number: int, by: str, now: int) -> int:
+    """Release a posting and let its author's postings pass from now on, like those of members: how many get it.
+
+    The other rules still look at them. `now` in milliseconds. Raises NoSuchHeld.
+    """
+    with transaction():
+        row = _row(number)
+        if row.author and not roster.set_preferences(row.mailing_list_id, row.author, moderation_action=DEFER):
+            roster.add(row.mailing_list_id, row.author, role=NONMEMBER)
+            roster.set_preferences(row.mailing_list_id, row.author, NONMEMBER, moderation_action=DEFER)
+        return release(number, by, now)
+
+
+def decide(number: int, act: str, by: str, now: int, reason: str = "") -> None:
+    """Do one of `ACTS` to a held posting; `reason` is what a rejected author is told. `now` in milliseconds.
+
+    Raises NoSuchHeld, ListError.
+    """
+    if act == REJECT:
+        reject(number, reason, by, now)
+    elif act in _BY_NAME:
+        _BY_NAME[act](number, by, now)
+    else:
+        raise ListError(f"{act!r} is not known; one can {', '.join(ACTS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a batch did: numbers decided, numbers somebody decided before."""
+
+    done: tuple[int, ...]
+    gone: tuple[int, ...]
+
+
+def decide_many(numbers: Iterable[int], act: str, by: str, now: int, reason: str = "") -> Decided:
+    """Do the same to several held postings, each by itself. `now` in milliseconds. Raises ListError."""
+    done, gone = [], []
+    for number in dict.fromkeys(numbers):
+        try:
+            decide(number, act, by, now, reason)
+            done.append(number)
+        except NoSuchHeld:
+            gone.append(number)
+    return Decided(tuple(done), tuple(gone))
+
+
+def from_author(number: int) -> list[HeldFacts]:
+    """Everything that waits on the same list from the author of this posting, it too. Raises NoSuchHeld."""
+    row = _row(number)
+    rows = HeldPosting.objects.filter(mailing_list=row.mailing_list_id, author__iexact=row.author)
+    return [_facts(one) for one in rows.select_related("mailing_list__domain").order_by("id")]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a signed link would do: `act` is one of `ACTS`."""
+
+    held: HeldFacts
+    act: str
+
+
+def look_at_token(token: str, now: int) -> Asked:
+    """What the link of a notice would do, without doing it. `now` in ms. Raises TokenSpent, NoSuchHeld."""
+    link = links.read_link(token)
+    if link is None or link.expires_at * 1000 <= now:
+        raise TokenSpent("this link is not complete, or it is older than thirty days")
+    return Asked(show_held(link.held), link.act)
+
+
+def act_by_token(token: str, now: int, reason: str = "", by: str = "link in the notice") -> Asked:
+    """Do what the link says, once. `now` in ms. Raises TokenSpent, NoSuchHeld, ListError (a reject needs a reason)."""
+    with transaction():
+        asked = look_at_token(token, now)
+        decide(asked.held.id, asked.act, by, now, reason)
+        return asked
+
+
 def _row(number: int) -> HeldPosting:
     row = HeldPosting.objects.select_related("mailing_list__domain").filter(pk=number).first()
     if row is None:
@@ -126,4 +222,17 @@ def _facts(row: HeldPosting) -> HeldFacts:
         item=row.item,
         return_path=row.return_path,
         content_id=row.content_id,
+        hits=tuple(row.hits.splitlines()),
     )
+
+
+_BY_NAME: Mapping[str, Callable[[int, str, int], object]] = {
+    RELEASE: release,
+    DISCARD: discard,
+    BAN: ban_author,
+    ACCEPT: accept_author,
+}
+__all__ = [
+    "ACTS", "Asked", "Decided", "HeldFacts", "accept_author", "act_by_token", "ban_author", "decide", "decide_many",
+    "discard", "expire", "from_author", "held", "look_at_token", "reject", "release", "show_held", "summary",
+]  # fmt: skip

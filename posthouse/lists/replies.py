@@ -1,0 +1,48 @@
+"""A moderator answers the notice of a held posting: the list's password releases it, any other answer discards it."""
+
+from __future__ import annotations
+
+from posthouse import maillog
+from posthouse.lists import holding
+from posthouse.lists.arrived import DELIVERED, Arrived, Taken
+from posthouse.lists.errors import NoSuchHeld
+from posthouse.lists.manners import is_automatic
+from posthouse.lists.models import MailingList
+from posthouse.lists.moderation import approved, links
+from posthouse.lists.moderation.case import BEGINNING
+from posthouse.message.parsing import read
+
+
+def is_reply(detail: str) -> bool:
+    """Whether a -confirm+TOKEN address is that of a notice about a held posting."""
+    return links.read_reply(detail) is not None
+
+
+def take(mailing_list: MailingList, arrived: Arrived, detail: str, now: int) -> Taken:
+    """Decide as the answer says. `now` in milliseconds.
+
+    The token, which only moderators got, is what allows it. A wrong password decides nothing: somebody wanted to
+    release. Automatic answers decide nothing either: a vacation note must not discard (RFC 3834 §2).
+    """
+    number = links.read_reply(detail)
+    why = is_automatic(arrived.fields, arrived.return_path)
+    if number is None or why:
+        reason = why or "it names no held posting"
+        maillog.judged(now, arrived.item, mailing_list.address, "discard", "reply", f"Not obeyed: {reason}.")
+        return Taken(DELIVERED, f"not obeyed: {reason}", "2.0.0")
+    try:
+        facts = holding.show_held(number)
+    except NoSuchHeld as error:
+        return Taken(DELIVERED, f"not obeyed: {error}", "2.0.0")
+    if facts.list_address != mailing_list.address:
+        return Taken(DELIVERED, "not obeyed: the posting is held on another list", "2.0.0")
+    by = f"answer by {arrived.author[1] or arrived.return_path}"[:300]
+    approval = approved.look(mailing_list, arrived, read(arrived.beginning(BEGINNING)).text, now)
+    if approval is None:
+        holding.discard(number, by, now)
+        return Taken(DELIVERED, f"held posting {number} discarded: {by}", "2.0.0")
+    if not approval.is_right:
+        maillog.moderated(now, facts.item, facts.list_address, "kept", by, "the password is not the list's")
+        return Taken(DELIVERED, f"held posting {number} kept: the password is not the list's", "2.0.0")
+    holding.release(number, by, now)
+    return Taken(DELIVERED, f"held posting {number} released: {by}", "2.0.0")
