@@ -19,6 +19,7 @@ from posthouse.configuration import Configuration
 from posthouse.delivery.dialling import WINDOW
 from posthouse.directory import domains
 from posthouse.lists import creation, roster
+from posthouse.queue.claim import LEASE
 from tests.outside import Outside
 from tests.people import ANA, BEN, CLEO, DOMAIN, EVE, GARDEN, OWEN
 from tests.running_house import BACKED_UP
@@ -128,3 +129,26 @@ def test_what_was_accepted_arrives_whatever_is_killed(database: Configuration, t
     assert accepted > kills, "there was no load"
     assert repeated <= bound
     assert [refusal for sender in senders for refusal in sender.refused if not refusal.startswith("4")] == []
+
+
+def test_what_a_killed_process_had_under_way_is_sent_by_the_next_at_once(sqlite: Configuration, tmp_path: Path) -> None:
+    outside = Outside()
+    outside.start()
+    with nameserver() as names:
+        config, port = written(sqlite, names, outside.port)
+        program = Program(tmp_path, "serve", "--only", "reception", "--only", "delivery", config=config)
+        try:
+            program.listens(port)
+            outside.answers.clear()
+            assert outside.sends(ANA, [f"dan@{BACKED_UP}"], b"Subject: Hello\r\n\r\n", port).startswith("250")
+            assert outside.asked.wait(20)
+            [delivery] = [pid for pid, name in program.children().items() if name == "post:delivery"]
+            os.kill(delivery, signal.SIGKILL)
+            until(lambda: delivery not in program.children(), 10, "it is buried")
+            outside.answers.set()  # of the first attempt nothing is left: its connection ended before the reply
+            assert outside.waits_for(1, LEASE / 1000 * 0.6), "the claims of the dead came back only with their lease"
+            program.stop()
+        finally:
+            program.kill()
+            outside.stop()
+    assert [one.subject for one in outside.taken] == ["Hello"]
