@@ -80,6 +80,7 @@ ASKS_ITSELF = {  # elsewhere, with the reason
     "posthouse/lists/roster.py": "when a member was added: for people to read, nothing depends on it",
     "posthouse/lists/creation.py": "the date of the notice that a list was made; a caller may give it",
     "posthouse/lists/changing.py": "now, where an operator's act names no other moment; a caller may give it",
+    "posthouse/lists/subscription.py": "what a link would do at this moment, for a page that only shows it",
     "posthouse/queue/returning.py": "the Message-ID of a report, which nobody may foresee and nothing compares",
 }
 # (Spans of time.monotonic, and secrets for tokens and names of files, are no time of day and no chance.)
@@ -143,15 +144,25 @@ def test_the_documentation_from_the_code_is_fresh() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_tests_that_prove_requirements_exist() -> None:
-    page = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page))
+@pytest.mark.parametrize("page", ["requirements.md", "failures.md"])
+def test_the_tests_that_the_documentation_names_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text))
     missing = []
-    for file, function in named:
+    for file, function in sorted(named):
         path = ROOT / file
         if not path.exists() or (function and f"def {function}(" not in path.read_text(encoding="utf-8")):
             missing.append(f"{file}::{function}")
-    assert missing == []
+    assert named and missing == []
+
+
+def test_a_requirement_that_is_done_names_the_test_that_shows_it() -> None:
+    lines = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines if re.match(r"\| [A-Z]\d+ ", line)]
+    assert len({row[1] for row in rows}) == len(rows) > 200
+    assert [row[1] for row in rows if row[3].startswith("done") and "`tests/" not in row[4]] == []
+    words = {word for row in rows for word in re.findall(r"^(?:done|partly|open|not ours)\b|^.*", row[3])[:1]}
+    assert words == {"done", "partly", "open", "not ours"}
 
 
 def test_the_locks_name_no_index() -> None:

@@ -205,7 +205,7 @@ class AnyOrder(RuleBasedStateMachine):
             return
         for item, recipient in bridge.fetch(
             "SELECT m.id, d.recipient FROM queue_message m JOIN queue_delivery d ON d.message_id = m.id "
-            "WHERE m.origin = 'report'"
+            "WHERE m.origin IN ('report', 'bounce')"
         ):
             self.promise(item, [recipient], "")
         there = {tuple(row) for row in bridge.fetch("SELECT message_id, recipient FROM queue_delivery")}
