@@ -1,8 +1,9 @@
 """Claims: a delivery process takes deliveries for a while, so that several processes and hosts work one queue.
 
-A claimant renews its lease as long as it lives. When it dies its claims come back to the queue as soon as anybody
-claims after the lease has ended; the attempts it had recorded stay counted, and a message that takes its deliverer
-down again and again is tried less and less often. Times in milliseconds since 1970.
+A claimant renews its lease as long as it lives. When it dies its claims come back to the queue: at once when the next
+process begins in the same place, else as soon as anybody claims after the lease has ended. The attempts it had recorded
+stay counted, and a message that takes its deliverer down again and again is tried less and less often. Times in
+milliseconds since 1970.
 """
 
 from __future__ import annotations
