@@ -14,6 +14,7 @@ from bench.peers import FOLDER, ROOT, harness
 from bench.system import Posthouse, smtp_post, version, wait_idle
 
 LIST = "fan@lists.bench.invalid"
+_NAMES = {"messages": "msgs", "connections": "conns", "paths": "senders"}  # our sink's words in the harness'
 
 
 def main(arguments: list[str]) -> None:
@@ -100,6 +101,7 @@ def _one(ours: Posthouse, lib: object, count: int, chunking: bool) -> dict[str, 
     _post(ours, lib, 1)
     injected = time.time()
     result = sink.wait(550)
+    result = {_NAMES.get(name, name): value for name, value in result.items()}
     meter.stop(result["last"])
     wait_idle(ours)
     peak = sampler.stop()
