@@ -37,3 +37,11 @@ class TokenSpent(ListError):
 
 class JoiningClosed(ListError):
     """The list takes no new members by itself; its owners add them."""
+
+
+class NoSuchRequest(ListError):
+    """No request waits under this number: it was decided already, or has expired."""
+
+
+class FormRefused(ListError):
+    """A form that was sent too fast, too late, twice or too often."""

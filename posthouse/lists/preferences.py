@@ -8,7 +8,7 @@ BUILT_IN: Mapping[str, str | bool] = {
     "acknowledge_posts": False,
     "delivery_mode": "regular",
     "delivery_status": "enabled",
-    "hide_address": True,
+    "hide_address": False,  # Mailman's is True, and read by nothing: there the list alone decides who sees its members
     "preferred_language": "",
     "receive_list_copy": True,
     "receive_own_postings": True,

@@ -1,32 +1,16 @@
-"""Joining, leaving, confirming and help by mail: -join, -leave, -confirm+TOKEN, and words sent to -request."""
+"""Commands by mail: -join, -leave, -confirm+TOKEN, and words sent to -request; no password is ever asked for."""
 
 from __future__ import annotations
 
-import re
-
 from posthouse import maillog
 from posthouse.address import AddressError, key_of
-from posthouse.lists import notices, subscription, tokens
+from posthouse.lists import commanding, notices, subscription
 from posthouse.lists.addresses import CONFIRM, JOIN, LEAVE
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
+from posthouse.lists.commands import CONFIRMED_FIRST, HELP, OF_STAFF, Command, commands_in, options_of
 from posthouse.lists.errors import BadAddress, JoiningClosed, TokenSpent
 from posthouse.lists.manners import is_automatic
 from posthouse.lists.models import MailingList
-from posthouse.message.parsing import read
-
-MOST_READ = 128 * 1024  # octets of a message to -request that are read
-MOST_LINES = 10  # of its text, as Mailman reads
-MOST_COMMANDS = 5
-
-_REPLY_MARK = re.compile(r"(?:\s*(?:re|aw|sv|antw|vs|fwd?|wg)\s*:)+\s*", re.IGNORECASE)
-_QUOTE = re.compile(r"[>|\s]*")
-_TOKEN_IN = re.compile(r"\bconfirm[\s:+]+([a-z2-7]{26})\b", re.IGNORECASE)
-_WORDS = {
-    "join": JOIN, "subscribe": JOIN,
-    "leave": LEAVE, "unsubscribe": LEAVE, "remove": LEAVE,
-    "help": "help",
-    "end": "end", "stop": "end", "--": "end",
-}  # fmt: skip
 
 
 def take(mailing_list: MailingList, arrived: Arrived, role: str, detail: str, now: int) -> Taken:
@@ -40,8 +24,31 @@ def take(mailing_list: MailingList, arrived: Arrived, role: str, detail: str, no
         reason = why or "it has no author who could be answered"
         maillog.judged(now, arrived.item, mailing_list.address, "discard", role, f"Not obeyed: {reason}.")
         return Taken(DELIVERED, f"not obeyed: {reason}", "2.0.0")
-    done = [_obey(mailing_list, arrived, act, token, now) for act, token in _commands(arrived, role, detail)]
+    done: list[str] = []
+    told: list[str] = []
+    later: list[Command] = []
+    for command in commands_in(arrived, role, detail):
+        if command.act in (JOIN, LEAVE, CONFIRM, HELP):
+            done.append(_obey(mailing_list, arrived, command, now))
+        elif command.act in OF_STAFF and not commanding.is_staff(mailing_list, address):
+            told.append(f"> {command.act}\n    Not done: {commanding.NOT_FOR_YOU}.")
+        elif command.act in CONFIRMED_FIRST:
+            later.append(command)
+        else:
+            told.append(f"> {command.act}\n{commanding.tell(mailing_list, address, command)}")
+    if told:
+        sent = commanding.send_results(mailing_list, address, told, now, arrived.item, arrived.message_id)
+        done.append("answered" if sent else "not answered: enough answers for today")
+    if later:
+        done.append(_ask_back(mailing_list, address, later, now, arrived.item))
     return Taken(DELIVERED, "; ".join(done), "2.0.0")
+
+
+def _ask_back(mailing_list: MailingList, address: str, commands: list[Command], now: int, because: int) -> str:
+    """A From field can say anything: what changes something is done when the address itself has confirmed it."""
+    words = [str(command) for command in commands]
+    sent = subscription.ask_for_commands(mailing_list, address, key_of(address), words, now, because)
+    return "asked to confirm " + ", ".join(command.act for command in commands) if sent == subscription.ASKED else sent
 
 
 def _is_own(mailing_list: MailingList, address: str) -> bool:
@@ -52,72 +59,29 @@ def _is_own(mailing_list: MailingList, address: str) -> bool:
     return host == mailing_list.domain.name and (local == name or local.startswith((f"{name}-", f"{name}+")))
 
 
-def _commands(arrived: Arrived, role: str, detail: str) -> list[tuple[str, str]]:
-    """(act, token) pairs that the message asks for."""
-    if role in (JOIN, LEAVE):
-        return [(role, "")]
-    if role == CONFIRM:
-        token = tokens.confirmation_in(detail) or _token_in(arrived.subject)
-        return [(CONFIRM, token)] if token else _in_text(arrived) or [(CONFIRM, "")]
-    return _in_subject(arrived) or _in_text(arrived) or [("help", "")]
-
-
-def _token_in(text: str) -> str:
-    found = _TOKEN_IN.search(text)
-    return found[1].lower() if found else ""
-
-
-def _in_subject(arrived: Arrived) -> list[tuple[str, str]]:
-    subject = _REPLY_MARK.sub("", arrived.subject, count=1).strip()
-    command = _command(subject)
-    return [command] if command and command[0] != "end" else []
-
-
-def _in_text(arrived: Arrived) -> list[tuple[str, str]]:
-    """Commands in the first lines of the text; quoted ones count, since replies quote what they confirm."""
-    text = read(arrived.beginning(MOST_READ)).text
-    lines = [line for line in (_QUOTE.sub("", line, count=1).strip() for line in text.splitlines()) if line]
-    found: list[tuple[str, str]] = []
-    for line in lines[:MOST_LINES]:
-        command = _command(line)
-        if command is None:
-            continue
-        if command[0] == "end" or len(found) >= MOST_COMMANDS:
-            break
-        if command not in found:
-            found.append(command)
-    return found
-
-
-def _command(line: str) -> tuple[str, str] | None:
-    token = _token_in(line)
-    if token:
-        return CONFIRM, token
-    words = line.lower().split()
-    if not words or len(words) > 4:  # a sentence that begins with "join" or "help" is no command
-        return None
-    act = _WORDS.get(words[0].strip(".!,"))
-    return (act, "asked for" if act == "help" else "") if act else None
-
-
-def _obey(mailing_list: MailingList, arrived: Arrived, act: str, token: str, now: int) -> str:
+def _obey(mailing_list: MailingList, arrived: Arrived, command: Command, now: int) -> str:
     name, address = arrived.author
+    named, preferences = options_of(command.rest) if command.act in (JOIN, LEAVE) else ("", {})
+    address = named or address  # another address of theirs, which confirms for itself
+    item, pk = arrived.item, mailing_list.pk
     try:
-        if act == JOIN:
-            return subscription.request_join(mailing_list.pk, address, name, now, by="mail", because=arrived.item)
-        if act == LEAVE:
-            return subscription.request_leave(mailing_list.pk, address, now, by="mail", because=arrived.item)
-        if act == CONFIRM:
-            done = subscription.confirm(token, now, by="mail", because=arrived.item)
+        if command.act == JOIN:
+            return subscription.request_join(
+                pk, address, name, now, by="mail", because=item, preferences=preferences
+            )  # fmt: skip
+        if command.act == LEAVE:
+            return subscription.request_leave(pk, address, now, by="mail", because=item)
+        if command.act == CONFIRM:
+            done = commanding.confirm(command.rest, now, by="mail", because=item)
             return f"confirmed to {done.act}"
-    except JoiningClosed:
-        return _answer(mailing_list, arrived, "closed", {"address": address}, now)
+    except JoiningClosed as error:
+        return _answer(mailing_list, arrived, "closed", {"address": address, "reason": str(error)}, now)
     except TokenSpent:
         return _answer(mailing_list, arrived, "spent", {}, now)
     except (BadAddress, AddressError) as error:
         return str(error)
     # What was not understood is not repeated: an answer to a forged address must not carry a stranger's words.
-    complaint = "" if token else "Your message holds no command that is known here.\n\n"
+    complaint = "" if command.rest else "Your message holds no command that is known here.\n\n"
     return _answer(mailing_list, arrived, "help", {"complaint": complaint}, now)
 
 

@@ -22,6 +22,12 @@ from posthouse.lists.preferences import BUILT_IN
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
 PREFERENCES = (*BUILT_IN, "moderation_action")
 _BATCH = 500
+# One subscription per person and list: another verified address of the same account is on the list already.
+_NOT_THE_SAME_PERSON = (
+    " AND (a.account_id IS NULL OR NOT EXISTS (SELECT 1 FROM directory_address o JOIN lists_membership p ON p.address_id = o.id "
+    "WHERE o.account_id = a.account_id AND o.verified_at IS NOT NULL AND a.verified_at IS NOT NULL "
+    "AND p.mailing_list_id = %s AND p.role = 'member'))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +238,7 @@ def _add_batch(pk: int, role: str, batch: dict[str, tuple[Address, str]]) -> int
 
 
 def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
-    """Memberships for these addresses where there is none; how many were made."""
+    """Memberships for these addresses where the person has none by any verified address; how many were made."""
     now: str = connection.ops.adapt_datetimefield_value(datetime.now(UTC))  # type: ignore[assignment]
     made = 0
     with connection.cursor() as cursor:
@@ -242,8 +248,9 @@ def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
             cursor.execute(
                 "INSERT INTO lists_membership (mailing_list_id, address_id, role, moderation_action, joined_at, "
                 "bounces, last_bounce) SELECT %s, a.id, %s, '', %s, 0, '' FROM directory_address a "
-                f"WHERE a.id IN ({marks}) ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
-                [pk, role, now, *part],
+                f"WHERE a.id IN ({marks}){_NOT_THE_SAME_PERSON if role == MEMBER else ''} "
+                "ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
+                [pk, role, now, *part, *([pk] if role == MEMBER else [])],
             )
             made += max(cursor.rowcount, 0)
     return made

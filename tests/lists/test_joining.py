@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from posthouse.directory import accounts
 from posthouse.lists import roster, subscription, tokens
 from posthouse.lists.errors import BadAddress, JoiningClosed, NoSuchList, TokenSpent
 from posthouse.lists.models import Notified, Pending
@@ -228,6 +229,8 @@ def test_a_closed_list_says_whom_to_ask() -> None:
 @sqlite
 def test_an_open_list_takes_and_lets_go_at_once() -> None:
     has_list(subscription_policy="open", unsubscription_policy="open")
+    assert subscription.request_join(GARDEN, EVE, "Eve", NOW) == "asked"  # nobody has verified that address yet
+    accounts.create(EVE)
     assert subscription.request_join(GARDEN, EVE, "Eve", NOW) == "joined"
     assert members() == [EVE]
     assert subscription.request_leave(GARDEN, EVE, NOW) == "left"
@@ -237,6 +240,7 @@ def test_an_open_list_takes_and_lets_go_at_once() -> None:
 @sqlite
 def test_greetings_are_left_out_where_the_list_wants_it() -> None:
     has_list(subscription_policy="open", send_welcome_message="no", send_goodbye_message="no")
+    accounts.create(EVE)
     subscription.request_join(GARDEN, EVE, "", NOW)
     subscription.leave_now(has_list_pk(), EVE, "one-click", NOW)
     assert notices_for(EVE) == []

@@ -155,6 +155,16 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "help": "complaint",
         "spent": "",
         "new-list": "owners style",
+        "results": "address results",
+        "closed": "address reason",
+        "confirm-invite": "address token confirm_url expires words",
+        "confirm-command": "address token confirm_url expires commands",
+        "request-join": "address member number token confirm_url expires",
+        "request-leave": "address member number token confirm_url expires",
+        "refused-join": "address reason",
+        "refused-leave": "address reason",
+        "member-joined": "address member by",
+        "member-left": "address member by",
         "state": "state means reason",
     }.get(path.stem, "address")
     subject, text = notices.render(garden(), path.stem, dict.fromkeys(offered.split(), "x"), path.parent.name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from posthouse.lists import addresses, creation, subscription, tokens
+from posthouse.lists import addresses, commanding, creation, subscription, tokens
 from posthouse.lists.errors import ListError, NoSuchList, TokenSpent
 from posthouse.web import links
 from posthouse.web.access import Hidden, visitor
@@ -34,6 +34,8 @@ def about(request: HttpRequest, address: str) -> HttpResponse:
         raise Hidden from None
     if not who.may_see(facts.address, facts.advertised):
         raise Hidden
+    if facts.address != address:  # it was renamed, or has other addresses
+        return HttpResponsePermanentRedirect(links.mailing_list(facts.address))
     etag = version_of(request, facts)
     known = unchanged(request, etag)
     if known:
@@ -46,7 +48,9 @@ def about(request: HttpRequest, address: str) -> HttpResponse:
         "address": facts.address,
         "description": facts.description,
         "info": facts.settings.get("info", ""),
-        "closed": facts.settings.get("subscription_policy") == "closed",
+        "closed": facts.settings.get("subscription_policy") == "closed" or facts.state != "active",
+        "state": facts.state,
+        "state_reason": facts.state_reason,
         "announce": facts.style == "announce",
         "post": links.mailto(facts.address),
         "archive": facts.archive_policy,
@@ -113,7 +117,25 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
             _("It was used already, or it is older than three days. Ask the list again by mail."),
         )  # fmt: skip
     words = {"address": asked.address, "list": asked.list_address}
-    if asked.act == "join":
+    if asked.by_moderator:
+        return _token_page(
+            request,
+            _("Decide for %(list)s") % words,
+            [
+                _("%(address)s will leave %(list)s.") % words
+                if asked.act == "leave"
+                else _("%(address)s will become a member of %(list)s.") % words
+            ],
+            button=_("Approve"),
+        )
+    if asked.act == "command":
+        return _token_page(
+            request,
+            _("Commands to %(list)s") % words,
+            [_("You asked by mail that this be done:"), *asked.commands, _("You will get the answer by mail.")],
+            button=_("Do it"),
+        )
+    if asked.act in ("join", "invite"):
         return _token_page(
             request,
             _("Join %(list)s") % words,
@@ -131,14 +153,21 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
 
 def _confirmed(request: HttpRequest, token: str) -> HttpResponse:
     try:
-        done = subscription.confirm(token, now_ms())
+        done = commanding.confirm(token, now_ms())
     except TokenSpent:
         raise
     except ListError as error:
         return problem(request, 409, _("That cannot be done"), str(error))
     words = {"address": done.address, "list": done.list_address}
     onward = (links.mailing_list(done.list_address), _("About the list"))
-    if done.act == "join":
+    if done.waits:
+        title = _("The moderators of %(list)s decide") % words
+        line = _("You will get a message when they have.")
+    elif done.by_moderator:
+        title, line = _("Approved"), _("%(address)s gets a message about it.") % words
+    elif done.act == "command":
+        title, line = _("Done"), _("%(list)s sends the answer to %(address)s.") % words
+    elif done.act in ("join", "invite"):
         title, line = _("Welcome to %(list)s") % words, _("%(address)s is on the list now.") % words
     else:
         title, line = _("You have left %(list)s") % words, _("%(address)s gets no more mail from it.") % words

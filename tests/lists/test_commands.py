@@ -1,0 +1,208 @@
+"""Commands by mail: understood wherever they stand, told or obeyed, and never by a From field alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from posthouse.directory import accounts
+from posthouse.lists import approval, creation, holding, roster, subscription
+from posthouse.lists.commands import Command, parsed
+from posthouse.lists.models import HeldPosting, Pending
+from posthouse.message.parsing import read
+from tests.lists.scene import DAY, HOUR, NOW, arrives, copies, has_list, letter, notices_for, posts
+from tests.lists.test_joining import REQUEST, members, token_for, writes
+from tests.people import ANA, BEN, EVE, GARDEN, OWEN
+
+both = pytest.mark.usefixtures("database")
+sqlite = pytest.mark.usefixtures("sqlite")
+CONFIRM = "garden-confirm+{}@lists.example"
+
+
+def answer(address: str = EVE) -> str:
+    """What the last notice for an address says."""
+    return read(notices_for(address)[-1]).text
+
+
+def confirms(author: str, now: int = NOW) -> str:
+    """A person answers the last confirmation they got: the text of what they get then."""
+    writes(CONFIRM.format(token_for(author)), "Re: confirm", author=author, now=now)
+    return answer(author)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("JOIN", Command("join")),
+        ("subscribe digest=mime address=x@far.example", Command("join", "digest=mime address=x@far.example")),
+        ("join the dots and tell me please", None),
+        ("leave", Command("leave")),
+        ("remove", Command("leave")),
+        ("remove ana@far.example", Command("remove", "ana@far.example")),
+        ("add Ana Bo <ana@far.example>", Command("add", "Ana Bo <ana@far.example>")),
+        ("add more water to the tomatoes", None),
+        ("approve 12", Command("approve", "12")),
+        ("approve of this", None),
+        ("approve 12 tomatoes", None),
+        ("reject #12 Not here.", Command("reject", "12 Not here.")),
+        ("discard request 3", Command("discard", "request 3")),
+        ("set delivery off", Command("set", "delivery off")),
+        ("set digest=plain", Command("set", "digest plain")),
+        ("set language pt-BR", Command("set", "language pt-br")),
+        ("set delivery sometimes", None),
+        ("set fire to it", None),
+        ("who", Command("who")),
+        ("who are you and what do you want", None),
+        ("", None),
+    ],
+)
+def test_what_is_a_command_and_what_is_a_sentence(line: str, command: Command | None) -> None:
+    assert parsed(line) == command
+
+
+@sqlite
+@pytest.mark.parametrize(
+    ("subject", "text", "more"),
+    [
+        ("who", "", ()),
+        ("Re: who", "anything", ()),
+        ("", "who", ()),
+        ("", "> who\r\n", ()),
+        ("hello", "who\r\n-- \r\njoin", ()),
+        ("", "<html><body><p>Hello</p><div><b>who</b></div></body></html>", ("Content-Type: text/html",)),
+    ],
+)
+def test_a_command_is_found_in_subject_text_quote_and_html(subject: str, text: str, more: tuple[str, ...]) -> None:
+    has_list(members=[ANA, EVE], member_roster_visibility="members")
+    writes(REQUEST, subject, text, EVE, NOW, *more)
+    assert ANA in answer() and Pending.objects.count() == 0
+
+
+@both
+@pytest.mark.parametrize(
+    ("visibility", "sees"),
+    [("public", [EVE, ANA, OWEN]), ("members", [ANA, OWEN]), ("moderators", [OWEN])],
+)
+def test_the_roster_is_told_to_whom_the_setting_says(visibility: str, sees: list[str]) -> None:
+    has_list(members=[ANA, BEN], member_roster_visibility=visibility)
+    roster.set_preferences(GARDEN, BEN, hide_address=True)
+    for person in (EVE, ANA, OWEN):
+        writes(REQUEST, "who", author=person)
+        assert (ANA in answer(person).replace(f"settings of {ANA}", "")) == (person in sees)
+        assert (BEN in answer(person)) == (person == OWEN)  # who hides is shown to those who run the list
+
+
+@sqlite
+def test_info_lists_and_options_tell() -> None:
+    has_list(members=[EVE], description="Vegetables", info="Grow them.")
+    has_list("chess@lists.example", description="Gambits")
+    has_list("secret@lists.example", style="private")
+    writes(REQUEST, "", "info\r\nlists\r\noptions\r\n")
+    told = answer()
+    for word in ("Vegetables", "Grow them.", "chess@lists.example", "Gambits", "duplicates  on", "delivery    on"):
+        assert word in told
+    assert "secret@" not in told
+    writes(REQUEST, "options", author=ANA)
+    assert "not a member" in answer(ANA)
+
+
+@both
+def test_settings_of_a_member_change_when_the_address_confirms() -> None:
+    has_list(members=[ANA, BEN])
+    writes(REQUEST, "", "set delivery off\r\nset myposts off\r\nset digest mime\r\nset hide on\r\n", ANA)
+    assert roster.members(GARDEN)[0].delivery_status == "enabled"  # a From field alone changes nothing
+    assert "set delivery off" in answer(ANA)
+    assert confirms(ANA).count("Done.") == 4
+    facts = roster.members(GARDEN)[0]
+    assert (facts.delivery_status, facts.receive_own_postings, facts.delivery_mode) == (
+        "by_user",
+        False,
+        "mime_digests",
+    )
+    assert facts.hide_address
+    posts(BEN)
+    assert copies() == [BEN]
+
+
+@sqlite
+def test_who_was_stopped_by_a_moderator_cannot_start_again() -> None:
+    has_list(members=[ANA])
+    roster.set_preferences(GARDEN, ANA, delivery_status="by_moderator")
+    writes(REQUEST, "set delivery on", author=ANA)
+    assert "owners have stopped" in confirms(ANA)
+    assert roster.members(GARDEN)[0].delivery_status == "by_moderator"
+
+
+@both
+def test_owners_decide_by_mail_after_confirming() -> None:
+    has_list(members=[ANA], admin_immed_notify="no")
+    for subject in ("One", "Two", "Three"):
+        posts(EVE, subject=subject)
+    first, second, third = HeldPosting.objects.order_by("id").values_list("pk", flat=True)
+    writes(REQUEST, "", f"approve {first}\r\ndiscard {second}\r\n", OWEN)
+    assert len(holding.held()) == 3
+    assert confirms(OWEN).count("Done.") == 2
+    assert [one.id for one in holding.held()] == [third]
+    assert copies() == [ANA]
+    writes(REQUEST, f"reject {third}", "Please join\r\nthe list first.", OWEN, NOW + HOUR)
+    assert "Done." in confirms(OWEN, NOW + HOUR)
+    assert "Please join\nthe list first." in answer(EVE)
+    writes(REQUEST, f"approve {first}", "", OWEN, NOW + 2 * HOUR)
+    assert "Not done" in confirms(OWEN, NOW + 2 * HOUR)
+
+
+@sqlite
+def test_owners_decide_about_requests_and_change_the_roster_by_mail() -> None:
+    has_list(members=[ANA], subscription_policy="moderate")
+    accounts.create(EVE)
+    subscription.request_join(GARDEN, EVE, "", NOW)
+    [request] = approval.waiting()
+    writes(REQUEST, "", f"approve request {request.id}\r\nadd Ben <{BEN}>\r\nremove {ANA}\r\n", OWEN)
+    assert confirms(OWEN).count("Done.") == 3
+    assert members() == [BEN, EVE]
+    writes(REQUEST, "members", author=OWEN)
+    assert BEN in answer(OWEN) and EVE in answer(OWEN)
+
+
+@sqlite
+def test_strangers_and_members_cannot_use_the_owners_commands() -> None:
+    has_list(members=[ANA])
+    posts(EVE, subject="Offer")
+    number = HeldPosting.objects.get().pk
+    for person in (ANA, EVE):
+        writes(REQUEST, "", f"approve {number}\r\nmembers\r\nadd {EVE}\r\n", person)
+        assert answer(person).count("only the people who run the list") == 3
+    assert Pending.objects.count() == 0
+    has_list("other@lists.example", owners=[BEN])
+    writes("other-request@lists.example", f"approve {number}", author=BEN)  # of another list
+    token = token_for(BEN)
+    arrives(letter(BEN), f"other-confirm+{token}@lists.example", BEN)
+    assert "Not done" in answer(BEN)
+    assert len(holding.held()) == 1
+
+
+@sqlite
+def test_who_lost_the_role_meanwhile_is_not_obeyed() -> None:
+    has_list(members=[ANA])
+    roster.add(GARDEN, BEN, role="owner")
+    writes(REQUEST, f"remove {ANA}", author=BEN)
+    roster.remove(GARDEN, BEN, role="owner")
+    assert "Not done" in confirms(BEN)
+    assert members() == [ANA]
+
+
+@sqlite
+def test_another_address_joins_for_itself_with_its_choice_of_digest() -> None:
+    has_list()
+    writes(REQUEST, f"join digest=plain address={BEN}", author=EVE)
+    assert notices_for(EVE) == []
+    confirms(BEN)
+    assert [(one.address, one.delivery_mode) for one in roster.members(GARDEN)] == [(BEN, "plaintext_digests")]
+
+
+@sqlite
+def test_a_renamed_list_still_takes_commands_at_its_old_address() -> None:
+    has_list()
+    creation.rename(GARDEN, "park@lists.example")
+    writes("garden-join@lists.example")
+    writes(CONFIRM.format(token_for(EVE)), "Re: confirm", now=NOW + DAY)
+    assert [one.address for one in roster.members("park@lists.example")] == [EVE]
