@@ -17,7 +17,9 @@ from posthouse.operations.commands import (
     held,
     lists,
     members,
+    moderation,
     queue,
+    requests,
     running,
     tracing,
 )
@@ -70,12 +72,15 @@ for command in (
     lists.lists,
     members.members,
     held.held,
+    moderation.bans,
+    requests.requests,
     archive.archive,
     queue.queue,
     tracing.trace,
     tracing.route,
 ):
     cli.add_command(command)
+lists.lists.add_command(moderation.header_matches)
 
 
 def main() -> None:

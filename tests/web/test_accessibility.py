@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from posthouse.lists import creation, tokens
+from posthouse.lists.moderation import links
 from tests.people import ANA, GARDEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
 from tests.web.test_archive import HOSTILE, conversation
@@ -76,7 +78,7 @@ def pages(site: Neighbourhood) -> dict[str, str]:
     hostile = site.letter(66, raw=HOSTILE)
     site.letter(67, archive=BOARD)
     held = hold("garden", 1)
-    hold("garden", 2)
+    by_link = links.link_token(hold("garden", 2), "reject", int(time.time() * 1000))
     archive = f"/archives/{GARDEN}/"
     token = tokens.unsubscribe_token(creation.show(GARDEN).pk, ANA)
     strangers = (
@@ -85,7 +87,7 @@ def pages(site: Neighbourhood) -> dict[str, str]:
         f"{archive}message/{hostile}/", f"{archive}message/{hostile}/headers", f"{archive}search?q=ripe",
         "/search?q=ripe&sort=rank", "/search", "/search?q=nothing+after:never", f"/lists/{GARDEN}/", "/sign-in/",
         "/sign-in/token/", f"/unsubscribe/{token}/", "/confirm/token/", "/nowhere", f"/archives/{BOARD}/",
-        "/trial/outbox",
+        "/trial/outbox", f"/held/act/{by_link}/",
     )  # fmt: skip
     return {**dict.fromkeys(strangers, "stranger"), "/held/": "owen", f"/held/{held}/": "owen", "/sign-out/": "owen"}
 

@@ -26,6 +26,7 @@ TABLE = {
     "/sign-out/": SIGNED_IN,
     "/held/": SIGNED_IN,
     "/held/{held}/": MODERATORS,
+    "/held/act/nonsense/": dict.fromkeys(ROLES, 410),
     "/held/999999/": {**NOBODY, "stranger": 302},
     "/trial/outbox": NOBODY,
     "/trial/outbox/1": NOBODY,

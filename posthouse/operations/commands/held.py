@@ -65,3 +65,27 @@ def discard(ids: tuple[int, ...]) -> None:
     for one in ids:
         holding.discard(one, f"{getpass.getuser()} (command line)", now_ms())
         click.echo(f"{one}: discarded")
+
+
+@held.command("ban")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@answers
+def ban(ids: tuple[int, ...]) -> None:
+    """Drop postings and ban their authors from the list."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.ban_author(one, f"{getpass.getuser()} (command line)", now_ms())
+        click.echo(f"{one}: discarded, its author banned")
+
+
+@held.command("accept")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@answers
+def accept(ids: tuple[int, ...]) -> None:
+    """Let postings go to the list, and their authors post from now on."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.accept_author(one, f"{getpass.getuser()} (command line)", now_ms())
+        click.echo(f"{one}: released, its author accepted")

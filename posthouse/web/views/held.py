@@ -59,7 +59,9 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     said: list[str] = []
     if request.method == "POST":
         try:
-            _act(request)(number)
+            act = _act(request)
+            for one in [each.id for each in holding.from_author(number)] if "all" in request.POST else [number]:
+                act(one)
             return HttpResponseRedirect("/held/")
         except ListError as error:
             said = [str(error)]
@@ -68,6 +70,8 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     header = octets[: split(octets)[1]][:SHOWN_HEADER]
     shown = {
         **_row(facts),
+        "hits": facts.hits or (facts.reason,),
+        "others": len(holding.from_author(number)) - 1,
         "size": facts.size,
         "body": body_of(blocks(reading.text)),
         "header": decode(header, "utf-8").strip().replace("\r\n", "\n"),
@@ -110,17 +114,9 @@ def _act(request: HttpRequest) -> Callable[[int], None]:
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
     by = (accounts.addresses_of(known_visitor(request).account) or [f"account {known_visitor(request).account}"])[0]
     now = time.time_ns() // 1_000_000
-    if act == "release":
-        return lambda number: _release(number, by, now)
-    if act == "reject":
-        return lambda number: holding.reject(number, reason, by, now)
-    if act == "discard":
-        return lambda number: holding.discard(number, by, now)
-    raise ListError(_("Press one of the three buttons: release, reject or discard."))
-
-
-def _release(number: int, by: str, now: int) -> None:
-    holding.release(number, by, now)
+    if act not in holding.ACTS:
+        raise ListError(_("Press one of the buttons: release, reject, discard, ban or accept."))
+    return lambda number: holding.decide(number, act, by, now, reason)
 
 
 def _decide_many(request: HttpRequest, who: Visitor) -> tuple[bool, list[str]]:

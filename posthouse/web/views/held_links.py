@@ -1,4 +1,4 @@
-"""The signed links in notices about held mail: a page that says what would happen, with a button; the button does it."""
+"""The signed links in notices about held mail: a page that says what would happen, and a button that does it."""
 
 from __future__ import annotations
 
