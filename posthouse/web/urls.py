@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from posthouse.web.views import archive, feeds, held, held_links, lists, message, search, signing_in, site, trial
+from posthouse.web.views import archive, bounces, feeds, held, held_links, lists, message, search, signing_in, site, trial
 
 
 class AddressConverter:
@@ -102,6 +102,7 @@ urlpatterns: list[URLPattern] = [
     path("sign-out/", signing_in.leave),
     path("unsubscribe/<str:token>/", lists.unsubscribe),
     path("confirm/<str:token>/", lists.confirm),
+    path("bounces/restart/<str:token>/", bounces.restart),
     path("trial/outbox", trial.outbox),
     path("trial/outbox/<number:number>", trial.message),
     path("robots.txt", site.robots),

@@ -17,11 +17,12 @@ from posthouse.message.report import DsnRecipient, read_dsn
 MOST_READ = 1024 * 1024  # octets of a standard report that are read: it stands before the returned message
 MOST_SCANNED = 64 * 1024  # octets that are searched for the words of mail servers that write no standard report
 MOST_RECIPIENTS = 50  # of one report
+_MOST_BOUNDARIES = 20  # named in what is searched: the parser needs time that grows with the square of the depth
 HARD, SOFT = 1.0, 0.5  # what a failure of the address, and one of the moment or of the message, count
 
 REPORTED, NO_FAILURE, ANSWER, UNKNOWN = "reported", "no-failure", "answer", "unknown"
 
-_TEMPORARY_REPLY = re.compile(r"4\d\d[ -]")
+_REPLY = re.compile(r"(?:\A|: )([2-5])\d\d[ -]")  # behind "gave up after 5 days: RCPT TO: ", where we say so
 # The mailbox is there and refused this message, or all messages for now: full, message too long, content, policy.
 _SOFT_STATUS = re.compile(r"4\.|5\.2\.[23]\Z|5\.3\.4\Z|5\.[67]\.")
 _ANSWER_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-auto-reply", "x-autoreply-from", "x-vacation",
@@ -68,7 +69,9 @@ def recognise(content: bytes, fields: Fields, return_path: str, named: str = "")
     reported = _of_report(facts.recipients) if facts else None
     if facts and reported and (reported.failures or any(one.action or one.status for one in facts.recipients)):
         return reported
-    answer = _is_answer(fields) or ("it is an answer of the member" if _wrote(fields, named) else "")
+    answer = _is_answer(fields)
+    if not answer and not return_path and _wrote(fields, named):
+        answer = "it is an automatic answer of the member"
     if answer:
         return Recognised(ANSWER, why=answer)
     if return_path and not _is_machine(return_path) and not _machine_wrote(fields):
@@ -84,7 +87,8 @@ def recognise(content: bytes, fields: Fields, return_path: str, named: str = "")
 
 def weight_of(status: str, diagnostic: str) -> float:
     """HARD when the address failed; SOFT when the failure is one of the moment or of the message (RFC 3463 §3)."""
-    return SOFT if _SOFT_STATUS.match(status) or _TEMPORARY_REPLY.match(diagnostic) else HARD
+    reply = _REPLY.search(diagnostic)
+    return SOFT if _SOFT_STATUS.match(status) or (reply and reply[1] == "4") else HARD
 
 
 def _of_report(recipients: Iterable[DsnRecipient]) -> Recognised:
@@ -153,6 +157,8 @@ def _is_machine(address: str) -> bool:
 
 def _scanned(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(late, failed) addresses by the words of known mail servers."""
+    if content.count(b"oundary") > _MOST_BOUNDARIES:
+        return (), ()
     from flufl.bounce import all_failures  # read when the first such letter comes: an idle house does without
 
     _quiet.setLevel(logging.CRITICAL)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
-from posthouse.operations.output import Progress, answers, fail, json_option, say_json, table
+from posthouse.operations.output import Progress, answers, fail, json_option, moment, now_ms, say_json, table
 
 
 @click.group()
@@ -15,34 +16,95 @@ def members() -> None:
     """Members, owners and moderators of lists."""
 
 
+_FILE = click.File("r", encoding="utf-8")
+_ONE_A_LINE = "One address or `Name <address>` a line."
+_DRY = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
 @members.command("add")
 @click.argument("mailing_list", metavar="LIST")
 @click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
-@click.option(
-    "--file", "source", type=click.File("r", encoding="utf-8"), help="One address or `Name <address>` a line."
-)
+@click.option("--file", "source", type=_FILE, help=_ONE_A_LINE)
 @click.option("--role", default="member", type=click.Choice(["member", "owner", "moderator"]), show_default=True)
+@click.option("--welcome", is_flag=True, help="Greet each new member, if the list greets at all.")
+@_DRY
 @json_option
 @answers
-def add(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None, role: str,
+def add(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None, role: str, welcome: bool, dry_run: bool,
         as_json: bool) -> None:  # fmt: skip
     """Add members without asking them. Who is on the list already stays as they are; running it twice is harmless."""
-    from posthouse.lists import roster
+    from posthouse.lists import mass, roster
 
-    if not addresses and source is None:
-        fail("name at least one address, or --file FILE", 2)
-
-    def given() -> Iterator[str]:
-        yield from addresses
-        yield from source or ()
-
+    if role == "member" and (welcome or dry_run):
+        done = mass.add(mailing_list, _given(addresses, source), now_ms(), by=_me(), welcome=welcome, dry_run=dry_run)
+        _say(done, as_json)
+        return
+    if dry_run:
+        fail("--dry-run is for members", 2)
     progress = Progress("adding")
-    report = roster.add_lines(mailing_list, given(), role=role, progress=progress)
+    report = roster.add_lines(mailing_list, _given(addresses, source), role=role, progress=progress)
     progress.close()
     if as_json:
         say_json(report)
     else:
         click.echo(f"{report.added} added, {report.present} were there already, {len(report.refused)} refused.")
+        for refused in report.refused:
+            click.echo(f"  line {refused.line}: {refused.text}: {refused.rule}", err=True)
+    if report.refused:
+        raise click.exceptions.Exit(1)
+
+
+@members.command("invite")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@click.option("--file", "source", type=_FILE, help=_ONE_A_LINE)
+@click.option("--words", default="", help="What stands in the invitation.")
+@_DRY
+@json_option
+@answers
+def invite(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None, words: str, dry_run: bool,
+           as_json: bool) -> None:  # fmt: skip
+    """Invite people: who answers the message joins, whatever the list's policy."""
+    from posthouse.lists import mass
+
+    given = _given(addresses, source)
+    _say(mass.invite(mailing_list, given, now_ms(), by=_me(), words=words, dry_run=dry_run), as_json)
+
+
+@members.command("sync")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("source", type=_FILE, metavar="FILE")
+@_DRY
+@json_option
+@answers
+def sync(mailing_list: str, source: TextIO, dry_run: bool, as_json: bool) -> None:
+    """Make the members the same as FILE: add who is missing, remove who is not in it."""
+    from posthouse.lists import mass
+
+    _say(mass.sync(mailing_list, source, now_ms(), by=_me(), dry_run=dry_run), as_json)
+
+
+def _given(addresses: tuple[str, ...], source: TextIO | None) -> Iterator[str]:
+    if not addresses and source is None:
+        fail("name at least one address, or --file FILE", 2)
+    return (line for part in (addresses, source or ()) for line in part)
+
+
+def _me() -> str:
+    return f"{getpass.getuser()} (command line)"
+
+
+def _say(report: Any, as_json: bool) -> None:
+    if as_json:
+        say_json(report)
+    else:
+        would = "would be " if report.dry_run else ""
+        numbers = (("added", report.added), ("removed", report.removed), ("invited", report.invited))
+        said = [f"{number} {would}{what}" for what, number in numbers if number]
+        click.echo(f"{', '.join(said) or 'Nothing to do'}; {report.unchanged} unchanged, {len(report.refused)} refused.")
+        for sign, shown in (("+", report.added_addresses), ("-", report.removed_addresses)):
+            for address in shown if report.dry_run else ():
+                click.echo(f"  {sign} {address}")
         for refused in report.refused:
             click.echo(f"  line {refused.line}: {refused.text}: {refused.rule}", err=True)
     if report.refused:
@@ -68,19 +130,28 @@ def show(mailing_list: str, role: str, as_json: bool) -> None:
 
 @members.command("remove")
 @click.argument("mailing_list", metavar="LIST")
-@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.argument("addresses", nargs=-1, metavar="[ADDRESS]...")
+@click.option("--file", "source", type=_FILE, help=_ONE_A_LINE)
+@click.option("--role", default="member", type=click.Choice(["member", "owner", "moderator"]), show_default=True)
+@click.option("--goodbye", is_flag=True, help="Say goodbye to each, if the list says goodbye at all.")
+@_DRY
 @json_option
 @answers
-def remove(mailing_list: str, addresses: tuple[str, ...], as_json: bool) -> None:
+def remove(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None, role: str, goodbye: bool,
+           dry_run: bool, as_json: bool) -> None:  # fmt: skip
     """Remove members without asking them."""
-    from posthouse.lists import roster
+    from posthouse.lists import mass, roster
 
-    done = {address: roster.remove(mailing_list, address) for address in addresses}
+    if role == "member" and (source is not None or goodbye or dry_run):
+        given = _given(addresses, source)
+        _say(mass.remove(mailing_list, given, now_ms(), by=_me(), goodbye=goodbye, dry_run=dry_run), as_json)
+        return
+    done = {address: roster.remove(mailing_list, address, role) for address in _given(addresses, source)}
     if as_json:
         say_json(done)
     else:
         for address, removed in done.items():
-            click.echo(f"{address}: {'removed' if removed else 'is not a member'}")
+            click.echo(f"{address}: {'removed' if removed else f'is not a {role}'}")
     if not all(done.values()):
         raise click.exceptions.Exit(3)
 
@@ -99,3 +170,47 @@ def find(address: str, as_json: bool) -> None:
     else:
         rows = ((one.list_address, one.role, one.delivery_status, one.joined_at) for one in found)
         table(("LIST", "ROLE", "DELIVERY", "SINCE"), rows, f"{address} is on no list.")
+
+
+@members.command("bounces")
+@click.argument("mailing_list", metavar="LIST")
+@json_option
+@answers
+def bounced(mailing_list: str, as_json: bool) -> None:
+    """Show whose copies came back: score, last failure, and what comes next where delivery is stopped."""
+    from posthouse.lists import bounces
+
+    found = bounces.standings(mailing_list)
+    if as_json:
+        say_json(found)
+        return
+    rows = (
+        (
+            one.address,
+            "stopped" if one.stopped else f"{one.score:g} of {one.threshold}",
+            one.bounces,
+            one.last_bounce_at,
+            f"{one.warnings} warnings, removed {moment(one.removed_at)}" if one.removed_at else "",
+            one.last_bounce[:80],
+        )
+        for one in found
+    )
+    headings = ("ADDRESS", "SCORE", "BOUNCES", "LAST", "NEXT", "SAID")
+    table(headings, rows, f"No copy of {mailing_list} came back.")
+
+
+@members.command("restart")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@json_option
+@answers
+def restart(mailing_list: str, addresses: tuple[str, ...], as_json: bool) -> None:
+    """Begin delivery again to members whom bounces stopped; their score begins anew."""
+    from posthouse.lists import bounces
+
+    done = {address: bounces.restart(mailing_list, address, "operator", now_ms()) for address in addresses}
+    if as_json:
+        say_json(done)
+    else:
+        for address, begun in done.items():
+            click.echo(f"{address}: {'gets mail again' if begun else 'was not stopped by bounces'}")
