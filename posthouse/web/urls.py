@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path, register_converter
 
-from posthouse.web.views import archive, bounces, feeds, held, held_links, lists, message, search, signing_in, site, trial
+from posthouse.web.views import (
+    archive,
+    bounces,
+    feeds,
+    held,
+    held_links,
+    lists,
+    message,
+    search,
+    signing_in,
+    site,
+    trial,
+)
 
 
 class AddressConverter:
