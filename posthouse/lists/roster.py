@@ -24,7 +24,8 @@ PREFERENCES = (*BUILT_IN, "moderation_action")
 _BATCH = 500
 # One subscription per person and list: another verified address of the same account is on the list already.
 _NOT_THE_SAME_PERSON = (
-    " AND (a.account_id IS NULL OR NOT EXISTS (SELECT 1 FROM directory_address o JOIN lists_membership p ON p.address_id = o.id "
+    " AND (a.account_id IS NULL OR NOT EXISTS ("
+    "SELECT 1 FROM directory_address o JOIN lists_membership p ON p.address_id = o.id "
     "WHERE o.account_id = a.account_id AND o.verified_at IS NOT NULL AND a.verified_at IS NOT NULL "
     "AND p.mailing_list_id = %s AND p.role = 'member'))"
 )
@@ -119,10 +120,11 @@ def add_lines(
     progress: Callable[[int], None] | None = None,
 ) -> AddReport:
     """Like `add_many`, from lines of text: an address or `Name <address>` each; empty ones and # comments pass."""
-    return _add_numbered(mailing_list, _people_in(lines), role, progress)
+    return _add_numbered(mailing_list, people_in(lines), role, progress)
 
 
-def _people_in(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+def people_in(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
+    """(line, name, address as written) of lines of text: an address or `Name <address>`; # comments pass."""
     for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("\ufeff").strip()
         if not text or text.startswith("#"):

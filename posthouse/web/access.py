@@ -20,6 +20,14 @@ class Hidden(Exception):
     """What was asked for does not exist, or exists for others; strangers are not told which."""
 
 
+class Moved(Exception):
+    """What was asked for is found under another address now."""
+
+    def __init__(self, old: str, new: str) -> None:
+        super().__init__(f"{old} is {new} now")
+        self.old, self.new = old, new
+
+
 class NotAllowed(Exception):
     """The visitor is known, and may not do this; the text says why in a sentence."""
 

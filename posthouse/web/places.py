@@ -12,8 +12,9 @@ from posthouse.archive import reading
 from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.models import PRIVATE
 from posthouse.archive.views import ArchiveFacts
+from posthouse.lists import addresses
 from posthouse.web import links
-from posthouse.web.access import Hidden, require_readable, visitor
+from posthouse.web.access import Hidden, Moved, require_readable, visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,18 @@ def place_of(request: HttpRequest, address: str) -> Place:
     try:
         place = _place(reading.archive(address))
     except NoSuchArchive:
-        raise Hidden from None
+        raise _moved(request, address) from None
     require_readable(visitor(request), place)
     return place
+
+
+def _moved(request: HttpRequest, address: str) -> Exception:
+    """Where the archive of a renamed list is now, for those who may read it; else it is hidden."""
+    new = addresses.moved(address)
+    if new is None:
+        return Hidden()
+    try:
+        require_readable(visitor(request), _place(reading.archive(new)))
+    except (NoSuchArchive, Hidden):
+        return Hidden()
+    return Moved(address, new)

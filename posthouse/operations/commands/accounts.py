@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from posthouse import configuration
-from posthouse.operations.output import answers, json_option, now_ms, say_json
+from posthouse.operations.output import NOT_FOUND, answers, fail, json_option, now_ms, say_json
 
 
 @click.group()
@@ -41,6 +41,38 @@ def password(address: str) -> None:
 
     acts.set_password(address, click.prompt("Password", hide_input=True, confirmation_prompt=True))
     click.echo("The password is set.")
+
+
+@accounts.command("trust")
+@click.argument("address")
+@click.option("--remove", "gone", is_flag=True, help="Take the role away.")
+@answers
+def trust(address: str, gone: bool) -> None:
+    """Give an account the trust role: it is told of every new list."""
+    from posthouse.directory import accounts as acts
+
+    acts.make_trusted(address, not gone)
+    click.echo(f"{address} is {'no longer ' if gone else ''}told of new lists.")
+
+
+@accounts.command("add-address")
+@click.argument("address")
+@click.argument("other", metavar="OTHER-ADDRESS")
+@json_option
+@answers
+def add_address(address: str, other: str, as_json: bool) -> None:
+    """Let OTHER-ADDRESS belong to the account of ADDRESS too; an account that owned it becomes part of this one."""
+    from posthouse.directory import accounts as acts
+    from posthouse.lists import people
+
+    found = acts.find(address)
+    if found is None:
+        fail(f"{address} has no account", NOT_FOUND)
+    made = people.give(found.id, other, now_ms())
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"The account has the addresses {', '.join(made.addresses)}.")
 
 
 @click.command("sign-in")

@@ -90,16 +90,119 @@ def set_(address: str, settings: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"{found.address}: changed {', '.join(values)}.")
 
 
+@lists.command("rename")
+@click.argument("address")
+@click.argument("new", metavar="NEW-ADDRESS")
+@click.option("--new-list-id", is_flag=True, help="Change the List-Id too; people's mail filters name it.")
+@json_option
+@answers
+def rename(address: str, new: str, new_list_id: bool, as_json: bool) -> None:
+    """Give a list another address. Everything goes along; the old address and old pages work on."""
+    from posthouse.lists import creation
+
+    made = creation.rename(address, new, new_list_id=new_list_id)
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"{made.address} is the list's address now; mail to {address} still reaches it.")
+
+
+@lists.command("alias")
+@click.argument("address")
+@click.argument("alias")
+@click.option("--remove", "gone", is_flag=True, help="Take the other address (or an old name) away.")
+@json_option
+@answers
+def alias(address: str, alias: str, gone: bool, as_json: bool) -> None:
+    """Let another address, in any domain that is ours, lead to a list too, with -join and all the others."""
+    from posthouse.lists import creation
+
+    made = creation.remove_alias(alias) if gone else creation.add_alias(address, alias)
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"{made.address}: other addresses are {', '.join(made.aliases) or 'none'}.")
+
+
+def _state(address: str, state: str, reason: str, as_json: bool) -> None:
+    from posthouse.lists import creation
+
+    made = creation.set_state(address, state, reason)
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"{made.address} is {made.state} now; its owners are told.")
+
+
+@lists.command("pause")
+@click.argument("address")
+@click.option("--reason", default="", help="What visitors and owners are told.")
+@json_option
+@answers
+def pause(address: str, reason: str, as_json: bool) -> None:
+    """Refuse postings and new members for a while; leaving works, the archive can be read."""
+    _state(address, "paused", reason, as_json)
+
+
+@lists.command("close")
+@click.argument("address")
+@click.option("--reason", default="", help="What visitors and owners are told.")
+@json_option
+@answers
+def close(address: str, reason: str, as_json: bool) -> None:
+    """Keep the archive only: no postings and no new members any more."""
+    _state(address, "closed", reason, as_json)
+
+
+@lists.command("resume")
+@click.argument("address")
+@json_option
+@answers
+def resume(address: str, as_json: bool) -> None:
+    """Let a paused or closed list work again."""
+    _state(address, "active", "", as_json)
+
+
 @lists.command("remove")
 @click.argument("address")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--with-archive", is_flag=True, help="Hide its archive now and delete it after 30 days.")
 @answers
-def remove(address: str, yes: bool) -> None:
-    """Remove a list with its members and settings. Its archive stays and can still be read."""
+def remove(address: str, yes: bool, with_archive: bool) -> None:
+    """Remove a list. For 30 days `posthouse lists restore` brings it back; its archive stays unless asked."""
     from posthouse.lists import creation
 
     found = creation.show(address)
     if not yes:
-        click.confirm(f"Remove {found.address} with its {found.members} members? The archive stays.", abort=True)
-    creation.remove(found.address)
-    click.echo(f"{found.address} is removed.")
+        archive = "Its archive goes too." if with_archive else "The archive stays."
+        click.confirm(f"Remove {found.address} with its {found.members} members? {archive}", abort=True)
+        if click.prompt("Type its address to be sure") != found.address:
+            fail("that is another address; nothing was removed", REFUSED)
+    creation.remove(found.address, keep_archive=not with_archive)
+    click.echo(f"{found.address} is removed. To bring it back within 30 days: posthouse lists restore {found.address}")
+
+
+@lists.command("removed")
+@json_option
+@answers
+def removed(as_json: bool) -> None:
+    """List the lists that can be restored."""
+    from posthouse.lists import creation
+
+    found = creation.removed()
+    if as_json:
+        say_json(found)
+    else:
+        rows = ((one.pk, one.address, one.members, one.removed_at, one.until) for one in found)
+        table(("ID", "LIST", "MEMBERS", "REMOVED", "UNTIL"), rows, "No list was removed in the last 30 days.")
+
+
+@lists.command("restore")
+@click.argument("address", metavar="ADDRESS|ID")
+@answers
+def restore(address: str) -> None:
+    """Bring a removed list back as it was."""
+    from posthouse.lists import creation
+
+    made = creation.restore(int(address) if address.isdecimal() else address.lower())
+    click.echo(f"{made.address} is back with {made.members} members.")

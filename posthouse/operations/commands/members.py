@@ -101,7 +101,9 @@ def _say(report: Any, as_json: bool) -> None:
         would = "would be " if report.dry_run else ""
         numbers = (("added", report.added), ("removed", report.removed), ("invited", report.invited))
         said = [f"{number} {would}{what}" for what, number in numbers if number]
-        click.echo(f"{', '.join(said) or 'Nothing to do'}; {report.unchanged} unchanged, {len(report.refused)} refused.")
+        click.echo(
+            f"{', '.join(said) or 'Nothing to do'}; {report.unchanged} unchanged, {len(report.refused)} refused."
+        )
         for sign, shown in (("+", report.added_addresses), ("-", report.removed_addresses)):
             for address in shown if report.dry_run else ():
                 click.echo(f"  {sign} {address}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from urllib.parse import quote
 
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from posthouse.archive.errors import ArchiveError, Gone
 from posthouse.database import Unavailable, guarded
 from posthouse.web import links
-from posthouse.web.access import Hidden, NotAllowed, SignInNeeded, visitor
+from posthouse.web.access import Hidden, Moved, NotAllowed, SignInNeeded, visitor
 from posthouse.web.answers import PLAIN, page
 from posthouse.web.assets import assets
 from posthouse.web.middleware import takes_gzip
@@ -45,7 +46,9 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
     """The page for an exception that a view let through; None for one that nobody expects."""
     if isinstance(error, SignInNeeded):
         return HttpResponseRedirect(sign_in_path(request))
-    if isinstance(error, Hidden):
+    if isinstance(error, Moved) and request.method in ("GET", "HEAD"):
+        return HttpResponsePermanentRedirect(_moved_path(request, error))
+    if isinstance(error, Hidden | Moved):
         return _hidden(request)
     if isinstance(error, NotAllowed):
         return problem(request, 403, _("Not for you to decide"), str(error))
@@ -54,6 +57,13 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
     if isinstance(error, ArchiveError):
         return not_found(request, error)
     return None
+
+
+def _moved_path(request: HttpRequest, moved: Moved) -> str:
+    """The same page under the new address of its list: the second part of the path names it."""
+    parts = request.get_full_path().split("/")
+    parts[2] = quote(moved.new, safe="@")
+    return "/".join(parts)
 
 
 def sign_in_path(request: HttpRequest) -> str:
