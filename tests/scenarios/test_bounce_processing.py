@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from posthouse.configuration import Configuration
-from posthouse.lists import bounces, roster
+from posthouse.lists import bounces, creation, roster
 from tests.outside import Outside
 from tests.people import ANA, BEN, EVE, GARDEN, OWEN
 from tests.running_house import Browser, House, running
@@ -48,7 +48,7 @@ class Story:
     def __init__(self, house: House, outside: Outside, settings: dict[str, str]) -> None:
         self.house, self.outside = house, outside
         house.clock.at += 12 * 3600 - house.clock.at % 86400 + 86400  # noon: a day's steps are of one day (UTC)
-        house.has_list(GARDEN, members=[ANA, BEN], bounce_score_threshold="3", **settings)
+        house.has_list(GARDEN, members=[ANA, BEN], **{"bounce_score_threshold": "3", **settings})
 
     def goes(self, steps: Sequence[str]) -> None:
         """Play steps: `post`, `day 7`, `refuse <reply>`, `accept`, `report <action> <status>`."""
@@ -92,6 +92,8 @@ SCENARIOS = {
     "a dead address on three days: probed, and stopped": (
         {}, ["refuse " + DEAD, *A_DAY, *A_DAY, "post"], ("by_bounces", 0.0),
     ),
+    "a threshold of one": ({"bounce_score_threshold": "1"}, ["refuse " + DEAD, "post"], ("by_bounces", 0.0)),
+    "a threshold of five": ({"bounce_score_threshold": "5"}, ["refuse " + DEAD, *THRICE], ("enabled", 3.0)),
     "two days are not enough": ({}, ["refuse " + DEAD, *A_DAY, *A_DAY], ("enabled", 2.0)),
     "ten posts on one day count once": ({}, ["refuse " + DEAD, *["post"] * 10], ("enabled", 1.0)),
     "a full mailbox counts half": ({}, ["refuse " + FULL, *THRICE], ("enabled", 1.5)),
@@ -203,7 +205,7 @@ def test_a_probe_is_waited_for_ten_days(quick_house: House) -> None:
     story = Story(house, outside, {"bounce_info_stale_after": "0"})
     story.goes(["report failed 5.1.1"])
     assert story.ben == ("enabled", 1.0)
-    house.runs("lists", "set", GARDEN, "bounce_score_threshold=1")
+    creation.set_settings(GARDEN, {"bounce_score_threshold": "1"})
     story.goes(["day", "report failed 5.1.1"])
     [(return_path, _)] = outside.copies_for(BEN)
     story.goes(["day 10.1"])
@@ -283,3 +285,54 @@ def test_an_operator_sees_who_bounces_and_begins_again(quick_house: House) -> No
     assert "was not stopped" in house.runs("members", "restart", GARDEN, BEN).stdout
     assert story.ben == ("enabled", 0.0)
     assert "probe" in house.runs("trace", BEN).stdout
+
+
+@pytest.mark.parametrize("probes", ["yes", "no"])
+def test_without_probes_what_our_own_delivery_saw_stops_at_once(probes: str, quick_house: House) -> None:
+    story = Story(quick_house, quick_house.outside, {"verp_probes": probes})
+    story.goes(["refuse " + DEAD, *A_DAY, *A_DAY, "post"])
+    assert story.ben == ("by_bounces", 0.0)
+    assert ("sent a probe" in quick_house.runs("trace", BEN).stdout) == (probes == "yes")
+
+
+def test_a_report_that_somebody_made_our_own_delivery_write_is_not_believed_more(quick_house: House) -> None:
+    # Eve sends from Ben's VERP address to what cannot be delivered: our report about it goes to that address.
+    story = Story(quick_house, quick_house.outside, {"verp_probes": "no", "bounce_score_threshold": "1"})
+    story.outside.refuses("nobody@backup.example")
+    letter = b"From: eve@elsewhere.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
+    assert story.outside.sends(BENS_RETURN_PATH, ["nobody@backup.example"], letter).startswith("250")
+    quick_house.settles()
+    assert story.subjects(BEN) == [PROBE]
+    assert story.ben == ("enabled", 0.0)
+
+
+def test_who_has_stopped_delivery_themselves_is_not_counted(quick_house: House) -> None:
+    story = Story(quick_house, quick_house.outside, {"bounce_score_threshold": "1"})
+    roster.set_preferences(GARDEN, BEN, delivery_status="by_user")
+    story.goes(["report failed 5.1.1"])
+    assert story.ben == ("by_user", 0.0)
+    assert not bounces.restart(GARDEN, BEN, "test", 0)
+    assert story.ben == ("by_user", 0.0)
+
+
+def test_a_list_that_moved_in_with_stopped_members_gives_them_their_warnings(quick_house: House) -> None:
+    story = Story(quick_house, quick_house.outside, {})
+    roster.set_preferences(GARDEN, BEN, delivery_status="by_bounces")
+    story.goes(["day"])
+    assert story.subjects(BEN) == []
+    story.goes(["day 7"])
+    assert [WARNED in one for one in story.subjects(BEN)] == [True]
+
+
+def test_two_processes_that_look_at_the_same_time_warn_once(quick_house: House) -> None:
+    from posthouse.lists.bounces import stopping
+
+    story = Story(quick_house, quick_house.outside, {})
+    story.goes(["refuse " + DEAD, *A_DAY, *A_DAY, "post", "accept"])
+    quick_house.clock.passes(days=7)
+    now = int(quick_house.clock() * 1000)
+    [due] = stopping._due(stopping.moment(now))
+    assert stopping.periodic(now) == 1 and stopping.periodic(now) == 0
+    assert stopping._go_on(due, stopping.moment(now), now) == 0  # another had found it due as well
+    quick_house.settles()
+    assert len(story.subjects(BEN)) == 1

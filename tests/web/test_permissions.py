@@ -32,6 +32,7 @@ TABLE = {
     "/trial/outbox/1": NOBODY,
     "/unsubscribe/nonsense/": NOBODY,
     "/confirm/nonsense/": dict.fromkeys(ROLES, 410),
+    "/bounces/restart/nonsense/": dict.fromkeys(ROLES, 410),
     f"/lists/{GARDEN}/": OPEN,
     f"/lists/{BOARD}/": BOARD_READERS,
     f"/lists/nowhere@{DOMAIN}/": NOBODY,

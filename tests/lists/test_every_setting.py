@@ -1,0 +1,74 @@
+"""Every setting of a list, and the test that shows what its values do: a table for each area of settings."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+_DAYS = "scenarios/test_bounce_processing.py::test_what_days_of_bounces_come_to"
+_WARNINGS = "scenarios/test_bounce_processing.py::test_so_many_warnings_so_far_apart"
+_TOLD = "scenarios/test_bounce_processing.py::test_owners_are_told_what_they_want_to_be_told"
+_PROBES = "scenarios/test_bounce_processing.py::test_without_probes_what_our_own_delivery_saw_stops_at_once"
+_UNREAD = "scenarios/test_bounce_processing.py::test_what_cannot_be_read_goes_to_whom_the_list_says"
+_RULES = "lists/test_rules.py::"
+_NAMED = f"{_RULES}test_nonmembers_are_named_by_address_expression_domain_or_list"
+_ALIASES = f"{_RULES}test_a_posting_that_does_not_name_the_list_is_held_unless_an_alias_or_the_owner_allows_it"
+
+# The module of an area in posthouse/lists/settings -> its settings -> the test (file::function).
+PROVED: Mapping[str, Mapping[str, str]] = {
+    "bounces": {
+        "process_bounces": _DAYS,
+        "bounce_score_threshold": _DAYS,
+        "bounce_info_stale_after": _DAYS,
+        "verp_probes": _PROBES,
+        "bounce_you_are_disabled_warnings": _WARNINGS,
+        "bounce_you_are_disabled_warnings_interval": _WARNINGS,
+        "bounce_notify_owner_on_disable": _TOLD,
+        "bounce_notify_owner_on_removal": _TOLD,
+        "bounce_notify_owner_on_bounce_increment": _TOLD,
+        "forward_unrecognized_bounces_to": _UNREAD,
+    },
+    "postings": {
+        "allow_list_posts": f"{_RULES}test_a_list_that_takes_no_postings_says_so_in_its_copies_and_to_its_authors",
+        "default_member_action": f"{_RULES}test_what_happens_to_members_is_the_lists_choice",
+        "default_nonmember_action": "lists/test_posting.py::test_the_list_decides_what_happens_to_strangers",
+        "max_message_size": "lists/test_posting.py::test_a_posting_larger_than_the_list_wants_is_held",
+        "accept_these_nonmembers": _NAMED,
+        "hold_these_nonmembers": _NAMED,
+        "reject_these_nonmembers": _NAMED,
+        "discard_these_nonmembers": _NAMED,
+        "member_moderation_notice": f"{_RULES}test_what_moderated_people_are_told_is_the_owners_choice",
+        "nonmember_rejection_notice": f"{_RULES}test_what_moderated_people_are_told_is_the_owners_choice",
+        "forward_auto_discards": f"{_RULES}test_owners_see_what_is_discarded_when_they_want_to",
+        "member_verbosity_threshold": f"{_RULES}test_a_member_who_writes_too_much_is_moderated_from_then_on",
+        "member_verbosity_interval": f"{_RULES}test_a_member_who_writes_too_much_is_moderated_from_then_on",
+        "emergency": f"{_RULES}test_emergency_holds_everything_but_approved_postings",
+        "moderator_password": "lists/test_approved.py::test_the_password_in_the_header_lets_a_stranger_post",
+        "administrivia": f"{_RULES}test_a_command_sent_to_everybody_is_held_where_owners_want_it",
+        "require_explicit_destination": _ALIASES,
+        "acceptable_aliases": _ALIASES,
+        "max_num_recipients": f"{_RULES}test_a_posting_to_many_people_is_held",
+        "hold_digest": f"{_RULES}test_an_answer_to_a_whole_digest_is_held_where_owners_want_it",
+        "bounce_matching_headers": f"{_RULES}test_a_suspicious_header_is_held",
+        "max_days_to_hold": "lists/test_deciding.py::test_held_postings_expire_after_the_days_the_list_says",
+        "respond_to_post_requests": "lists/test_deciding.py::test_who_is_told_what_follows_the_settings",
+        "admin_immed_notify": "lists/test_deciding.py::test_who_is_told_what_follows_the_settings",
+    },
+}
+
+
+@pytest.mark.parametrize("area", PROVED)
+def test_every_setting_of_an_area_has_its_test(area: str) -> None:
+    module = importlib.import_module(f"posthouse.lists.settings.{area}")
+    assert {setting.name for setting in module.SETTINGS} == set(PROVED[area])
+
+
+@pytest.mark.parametrize("where", sorted({where for area in PROVED.values() for where in area.values()}))
+def test_the_test_exists(where: str) -> None:
+    file, _, function = where.partition("::")
+    assert f"def {function}(" in (TESTS / file).read_text(encoding="utf-8")
