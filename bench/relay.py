@@ -6,6 +6,7 @@ Every message is durable before its 250 in all of them. Both ways: a connection 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from bench.peers import harness
 from bench.system import Posthouse, version
@@ -41,7 +42,8 @@ def _started(exim: object) -> object:
     try:
         exim.start()  # type: ignore[attr-defined]
     except FileNotFoundError as error:
-        while not os.path.exists(error.filename) or not open(error.filename).read().strip():
+        path = Path(error.filename)
+        while not path.exists() or not path.read_text().strip():
             time.sleep(0.05)
-        exim.pid = int(open(error.filename).read())  # type: ignore[attr-defined]
+        exim.pid = int(path.read_text())  # type: ignore[attr-defined]
     return exim
