@@ -12,6 +12,7 @@ from posthouse.lists.errors import BadSetting, JoiningClosed
 from posthouse.lists.models import HeldPosting, MailingList, Membership
 from posthouse.lists.moderation import header_matches
 from posthouse.lists.subscription import request_join
+from posthouse.message.headers import Fields
 from posthouse.queue.models import Event
 from tests.lists.scene import MINUTE, NOW, arrives, has_list, letter, notices_for, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
@@ -343,3 +344,46 @@ def test_a_password_is_kept_as_a_hash_that_nobody_reads() -> None:
     assert creation.show(GARDEN).settings["moderator_password"] == "set"
     creation.set_settings(GARDEN, {"moderator_password": ""})
     assert creation.show(GARDEN).settings["moderator_password"] == ""
+
+
+@sqlite
+@pytest.mark.parametrize(
+    "action, subject, expected",
+    [
+        ("defer", "Beans", ("accept", "all")),
+        ("defer", "", ("hold", "no-subject")),
+        ("accept", "", ("accept", "member")),
+        ("hold", "Beans", ("hold", "member")),
+        ("reject", "Beans", ("reject", "member")),
+        ("discard", "Beans", ("discard", "member")),
+    ],
+)
+def test_what_happens_to_members_is_the_lists_choice(action: str, subject: str, expected: tuple[str, str]) -> None:
+    has_list(members=[ANA], default_member_action=action)
+    posts(ANA, subject=subject)
+    assert verdict() == expected
+
+
+@sqlite
+def test_a_list_that_takes_no_postings_says_so_in_its_copies_and_to_its_authors() -> None:
+    has_list(members=[ANA], allow_list_posts="no", default_member_action="reject")
+    posts(OWEN)
+    [(_, content, _)] = waiting()
+    assert (Fields(content).first("list-post") or "").startswith("NO")
+    posts(ANA)
+    assert b"Only the owners and moderators post to this list." in notices_for(ANA)[0]
+    creation.set_settings(GARDEN, {"allow_list_posts": "yes"})
+    posts(OWEN)
+    assert Fields(waiting()[1][1]).first("list-post") == f"<mailto:{GARDEN}>"
+
+
+@both
+def test_the_rules_of_the_site_and_of_another_list_do_not_mix() -> None:
+    has_list(members=[ANA])
+    has_list("other@lists.example", members=[ANA])
+    bans.ban(ANA, "other@lists.example", by="owen", now=NOW)
+    header_matches.add("other@lists.example", "Subject", "beans", "discard")
+    posts(ANA, subject="Beans")
+    assert verdict() == ("accept", "all")
+    posts(ANA, to="other@lists.example")
+    assert verdict() == ("discard", "banned-address")
