@@ -7,7 +7,6 @@ from posthouse.address import AddressError, key_of, verp_decode
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
 from posthouse.lists.bounces import probing, scoring, telling
 from posthouse.lists.bounces.recognition import (
-    HARD,
     MOST_READ,
     MOST_RECIPIENTS,
     REPORTED,
@@ -62,14 +61,13 @@ def _count(mailing_list: MailingList, arrived: Arrived, named: str, said: Recogn
     own = bool(named) and arrived.origin == OWN
     failures: dict[str, Failure] = {}
     for one in said.failures[:MOST_RECIPIENTS]:
-        worst = failures.get(named or one.address)
-        if worst is None or (one.weight == HARD and worst.weight != HARD):
-            failures[named or one.address] = one
-    counted = 0
-    for text, one in failures.items():
         try:
-            key = key_of(text)
+            key = key_of(named or one.address)
         except AddressError:
             continue
+        if key not in failures or one.weight > failures[key].weight:
+            failures[key] = one
+    counted = 0
+    for key, one in sorted(failures.items()):  # in order: two reports never wait for each other in a circle
         counted += scoring.record(mailing_list, key, one, arrived, own, now)
     return Taken(DELIVERED, f"recorded for {counted} members", "2.0.0")
