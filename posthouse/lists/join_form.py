@@ -29,7 +29,7 @@ MOST_OF_NETWORK = 30  # forms a day from a network: an IPv4 address, an IPv6 /56
 MOST_OF_LIST = 500  # forms a day for a list
 _PURPOSE = b"posthouse-join"  # at most 16 octets: BLAKE2's person
 _MAC = 16
-_IPV6_CUSTOMER = 56  # bits that one customer has (RFC 6177 §2)
+_IPV6_CUSTOMER = 56  # bits that a provider gives one customer at least
 
 ASKED = "asked"
 

@@ -18,9 +18,26 @@ _UNREAD = "scenarios/test_bounce_processing.py::test_what_cannot_be_read_goes_to
 _RULES = "lists/test_rules.py::"
 _NAMED = f"{_RULES}test_nonmembers_are_named_by_address_expression_domain_or_list"
 _ALIASES = f"{_RULES}test_a_posting_that_does_not_name_the_list_is_held_unless_an_alias_or_the_owner_allows_it"
+_POLICIES = "lists/test_policies.py::"
+_IDENTITY = "scenarios/test_identity.py::test_name_description_and_information_stand_where_people_look"
 
 # The module of an area in posthouse/lists/settings -> its settings -> the test (file::function).
 PROVED: Mapping[str, Mapping[str, str]] = {
+    "identity": {
+        "display_name": _IDENTITY,
+        "description": _IDENTITY,
+        "info": _IDENTITY,
+        "advertised": "scenarios/test_identity.py::test_only_an_advertised_list_is_shown_to_strangers",
+    },
+    "membership": {
+        "subscription_policy": f"{_POLICIES}test_every_policy_asks_whom_it_says",
+        "unsubscription_policy": f"{_POLICIES}test_leaving_has_the_same_policies",
+        "subscribe_auto_approval": f"{_POLICIES}test_who_is_approved_by_a_setting_needs_no_moderator",
+        "member_roster_visibility": "lists/test_commands.py::test_the_roster_is_told_to_whom_the_setting_says",
+        "send_welcome_message": "lists/test_joining.py::test_greetings_are_left_out_where_the_list_wants_it",
+        "send_goodbye_message": "lists/test_joining.py::test_greetings_are_left_out_where_the_list_wants_it",
+        "admin_notify_mchanges": f"{_POLICIES}test_owners_are_told_of_who_joins_and_leaves_where_they_want_it",
+    },
     "bounces": {
         "process_bounces": _DAYS,
         "bounce_score_threshold": _DAYS,
