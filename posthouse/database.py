@@ -249,9 +249,6 @@ def guarded(act: Callable[..., T], *arguments: Any, **named: Any) -> T:
     if connection.connection is None and connection.vendor == "sqlite" and name[:1] == "/" and not os.path.exists(name):
         raise Unavailable(f"the database file {name} cannot be found")  # opening it would make an empty one
     try:
-        name = str(connection.settings_dict["NAME"])
-        if is_sqlite() and connection.connection is None and name[:1] == "/" and not os.path.exists(name):
-            raise Unavailable(f"the database file {name} cannot be found")  # SQLite would make an empty one
         return act(*arguments, **named)
     except (DatabaseError, InterfaceError, OSError) as error:
         if _is_ours(error):
