@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from posthouse import maillog
+from posthouse.address import AddressError, key_of
 from posthouse.content import keeping
 from posthouse.database import transaction
 from posthouse.directory.models import Account
-from posthouse.lists import bans, roster
+from posthouse.lists import bans, notices
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.arrived import Arrived
-from posthouse.lists.errors import ListError, NoSuchHeld, TokenSpent
-from posthouse.lists.models import MODERATOR, NONMEMBER, OWNER, HeldPosting, Membership
+from posthouse.lists.errors import BadAddress, ListError, NoSuchHeld, TokenSpent
+from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, Membership
 from posthouse.lists.moderation import links
+from posthouse.lists.moderation.actions import set_action
 from posthouse.lists.moderation.links import ACCEPT, ACTS, BAN, DISCARD, REJECT, RELEASE
 from posthouse.lists.moderation.verdict import DEFER
 from posthouse.lists.posting import publish, tell_rejected
 from posthouse.lists.waiting import expire, summary
+from posthouse.message.compose import Attached
 from posthouse.message.envelope import NULL_RETURN_PATH
 
 LONGEST_REASON = 4000
@@ -119,10 +122,24 @@ def accept_author(number: int, by: str, now: int) -> int:
     """
     with transaction():
         row = _row(number)
-        if row.author and not roster.set_preferences(row.mailing_list_id, row.author, moderation_action=DEFER):
-            roster.add(row.mailing_list_id, row.author, role=NONMEMBER)
-            roster.set_preferences(row.mailing_list_id, row.author, NONMEMBER, moderation_action=DEFER)
+        if row.author:
+            set_action(row.mailing_list_id, row.author, DEFER)
         return release(number, by, now)
+
+
+def forward(number: int, to: str, by: str, now: int) -> None:
+    """Send a held posting to somebody to look at; it goes on waiting. `now` in ms. Raises NoSuchHeld, BadAddress."""
+    try:
+        key_of(to)
+    except AddressError as error:
+        raise BadAddress(f"{to!r} is no address: {error.rule}") from error
+    with transaction():
+        row = _row(number)
+        arrived = _arrived(row)
+        values = {"author": row.author, "subject": row.subject or "(no subject)", "reason": row.reason, "by": by}
+        attached = [Attached("posting.eml", "message/rfc822", arrived.content)]
+        maillog.moderated(now, row.item, row.mailing_list.address, "forwarded", by, to)
+        notices.send(row.mailing_list, "forwarded", [to], values, now=now, because=row.item, attachments=attached)
 
 
 def decide(number: int, act: str, by: str, now: int, reason: str = "") -> None:
@@ -234,5 +251,5 @@ _BY_NAME: Mapping[str, Callable[[int, str, int], object]] = {
 }
 __all__ = [
     "ACTS", "Asked", "Decided", "HeldFacts", "accept_author", "act_by_token", "ban_author", "decide", "decide_many",
-    "discard", "expire", "from_author", "held", "look_at_token", "reject", "release", "show_held", "summary",
+    "discard", "expire", "forward", "from_author", "held", "look_at_token", "reject", "release", "show_held", "summary",
 ]  # fmt: skip

@@ -12,10 +12,20 @@ from posthouse.lists.moderation import approved, links
 from posthouse.lists.moderation.case import BEGINNING
 from posthouse.message.parsing import read
 
+_MACHINES = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Auto-Response-Suppress", "X-FC-MachineGenerated")
+
 
 def is_reply(detail: str) -> bool:
     """Whether a -confirm+TOKEN address is that of a notice about a held posting."""
     return links.read_reply(detail) is not None
+
+
+def _by_machine(arrived: Arrived) -> str:
+    """Why this is the answer of a machine that does not keep RFC 3834: older vacation notes, receipts (RFC 8098)."""
+    if (arrived.fields.first("content-type") or "").strip().lower().startswith("multipart/report"):
+        return "it is a report"
+    found = [name for name in _MACHINES if name in arrived.fields]
+    return f"it says {found[0]}" if found else ""
 
 
 def take(mailing_list: MailingList, arrived: Arrived, detail: str, now: int) -> Taken:
@@ -25,7 +35,7 @@ def take(mailing_list: MailingList, arrived: Arrived, detail: str, now: int) -> 
     release. Automatic answers decide nothing either: a vacation note must not discard (RFC 3834 §2).
     """
     number = links.read_reply(detail)
-    why = is_automatic(arrived.fields, arrived.return_path)
+    why = is_automatic(arrived.fields, arrived.return_path) or _by_machine(arrived)
     if number is None or why:
         reason = why or "it names no held posting"
         maillog.judged(now, arrived.item, mailing_list.address, "discard", "reply", f"Not obeyed: {reason}.")

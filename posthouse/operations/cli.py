@@ -81,6 +81,7 @@ for command in (
 ):
     cli.add_command(command)
 lists.lists.add_command(moderation.header_matches)
+members.members.add_command(moderation.moderate)
 
 
 def main() -> None:

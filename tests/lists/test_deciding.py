@@ -9,7 +9,7 @@ import pytest
 from posthouse.lists import bans, creation, holding, roster
 from posthouse.lists.errors import ListError, NoSuchHeld, TokenSpent
 from posthouse.lists.models import HeldPosting
-from posthouse.lists.moderation import links
+from posthouse.lists.moderation import actions, links
 from posthouse.message.headers import Fields
 from posthouse.message.parsing import read
 from tests.lists.scene import DAY, HOUR, NOW, arrives, copies, has_list, letter, notices_for, posts, waiting
@@ -99,7 +99,8 @@ def test_a_wrong_password_and_the_answer_of_a_machine_decide_nothing() -> None:
     posts(EVE)
     [notice] = notices_for(OWEN)
     assert "kept" in answer(notice, "Approved: sesame")
-    assert "not obeyed" in answer(notice, "I am on holiday", "Auto-Submitted: auto-replied")
+    for field in ("Auto-Submitted: auto-replied", "X-Autoreply: yes", "Content-Type: multipart/report; boundary=b"):
+        assert "not obeyed" in answer(notice, "I am on holiday", field)
     assert HeldPosting.objects.count() == 1
     token = links.reply_token(HeldPosting.objects.get().pk)
     assert links.read_reply(token.upper()) == HeldPosting.objects.get().pk
@@ -174,3 +175,31 @@ def test_who_is_told_what_follows_the_settings() -> None:
     creation.set_settings(GARDEN, {"admin_immed_notify": "yes", "respond_to_post_requests": "yes"})
     posts(EVE)
     assert (len(notices_for(OWEN)), len(notices_for(EVE))) == (1, 1)
+
+
+@sqlite
+def test_a_held_posting_is_shown_to_somebody_else_and_goes_on_waiting() -> None:
+    has_list()
+    posts(EVE)
+    [held] = holding.held()
+    holding.forward(held.id, BEN, "owen", NOW)
+    [told] = notices_for(BEN)
+    assert b"Ripe at last." in told and b"owen sends you" in told
+    assert [one.id for one in holding.held()] == [held.id]
+    with pytest.raises(ListError):
+        holding.forward(held.id, "nobody", "owen", NOW)
+
+
+@sqlite
+@pytest.mark.parametrize("action, number", [("accept", 1), ("defer", 1), ("hold", 0), ("discard", 0), ("", 0)])
+def test_a_person_has_an_action_of_their_own(action: str, number: int) -> None:
+    has_list(members=[ANA], default_member_action="reject", default_nonmember_action="reject")
+    assert actions.set_action(GARDEN, ANA, action) == "member"
+    assert actions.set_action(GARDEN, EVE, action) == "nonmember"
+    posts(ANA)
+    posts(EVE)
+    assert len(copies()) == number * 2
+    with pytest.raises(ListError, match="no action"):
+        actions.set_action(GARDEN, ANA, "burn")
+    actions.set_action(GARDEN, EVE, "")
+    assert roster.members(GARDEN, "nonmember") == []

@@ -148,6 +148,7 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "moderate": "author subject reason message_size held_url held_number release_url reject_url discard_url "
         "ban_url accept_url expires hits",
         "discarded": "author subject reason",
+        "forwarded": "author subject reason by",
         "pending": "count waiting",
         "rejected": "author subject reason",
         "confirm-join": "address token confirm_url expires",

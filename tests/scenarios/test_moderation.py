@@ -84,3 +84,19 @@ def test_bans_and_header_matches_from_the_command_line(house: House, outside: Ou
     assert "no longer" in house.runs("bans", "remove", *where, EVE).stdout
     assert house.runs("lists", "header-matches", "remove", *where, "0").exit_code == 0
     assert "No header matches" in house.runs("lists", "header-matches", "list", *where).stdout
+
+
+def test_a_person_is_moderated_and_a_held_posting_shown_from_the_command_line(house: House, outside: Outside) -> None:
+    house.has_list(GARDEN, members=[ANA])
+    assert "as a member" in house.runs("members", "moderate", GARDEN, ANA, "--action", "hold").stdout
+    outside.posts(ANA, GARDEN, "Beans")
+    house.settles()
+    [held] = json.loads(house.runs("held", "list", "--json").stdout)
+    assert "forwarded" in house.runs("held", "forward", str(held["id"]), "--to", BEN).stdout
+    assert "accepted" in house.runs("held", "accept", str(held["id"])).stdout
+    outside.posts(ANA, GARDEN, "Peas")
+    house.settles()
+
+    assert [str(copy["Subject"]) for _, copy in outside.copies_for(ANA)][-2:] == ["[Garden] Beans", "[Garden] Peas"]
+    [(_, shown)] = outside.copies_for(BEN)
+    assert "for you to look at" in shown["Subject"]

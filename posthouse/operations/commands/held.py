@@ -89,3 +89,16 @@ def accept(ids: tuple[int, ...]) -> None:
     for one in ids:
         holding.accept_author(one, f"{getpass.getuser()} (command line)", now_ms())
         click.echo(f"{one}: released, its author accepted")
+
+
+@held.command("forward")
+@click.argument("number", type=int, metavar="ID")
+@click.option("--to", "addresses", multiple=True, required=True, metavar="ADDRESS", help="May be repeated.")
+@answers
+def forward(number: int, addresses: tuple[str, ...]) -> None:
+    """Send a posting to somebody to look at; it goes on waiting."""
+    from posthouse.lists import holding
+
+    for address in addresses:
+        holding.forward(number, address, f"{getpass.getuser()} (command line)", now_ms())
+        click.echo(f"{number}: forwarded to {address}")

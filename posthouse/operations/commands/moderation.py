@@ -1,4 +1,4 @@
-"""posthouse bans, posthouse lists header-matches: who and what a list does not want."""
+"""posthouse bans, lists header-matches, members moderate: who and what a list does not want."""
 
 from __future__ import annotations
 
@@ -155,3 +155,22 @@ def move_match(words: tuple[str, ...], site: bool) -> None:
         raise click.UsageError("give the position of a match, and its new one")
     moved = acts.move(where, int(rest[0]), int(rest[1]))
     click.echo(f"{moved.position}: {moved.header} {moved.pattern} {moved.action}")
+
+
+@click.command("moderate")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
+@click.option(
+    "--action",
+    required=True,
+    type=click.Choice(["hold", "reject", "discard", "accept", "defer", "default"]),
+    help="What happens to their postings; defer: what the other rules say; default: what the list's default says.",
+)
+@answers
+def moderate(mailing_list: str, addresses: tuple[str, ...], action: str) -> None:
+    """Decide about all postings of members or of nonmembers."""
+    from posthouse.lists.moderation import actions
+
+    for address in addresses:
+        role = actions.set_action(mailing_list, address, actions.DEFAULT if action == "default" else action)
+        click.echo(f"{address}: {action}, as a {role}")
