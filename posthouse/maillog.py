@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -34,6 +35,8 @@ class Event:
 _waiting: deque[Event] = deque()
 _lock = threading.Lock()
 _stderr = True
+_name: Callable[[int], str] = str
+_ITEMS = ("because", "report")  # details that are queue ids
 
 
 class _Inside(threading.local):
@@ -224,13 +227,20 @@ def storable(text: str) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+def name_items(name: Callable[[int], str]) -> None:
+    """Write queue ids on standard error with `name`, as replies and people do; the queue knows how."""
+    global _name
+    _name = name
+
+
 def say(events: list[Event]) -> None:
     """Write events to standard error, one line of JSON each, where the configuration wants it."""
     if not events or not _stderr or not configuration.active().maillog.stderr:
         return
     lines = [
         json.dumps(
-            {"at": e.at, "event": e.kind, "item": e.item, "address": e.address, **e.detail},
+            {"at": e.at, "event": e.kind, "item": _name(e.item) if e.item else "", "address": e.address}
+            | {name: _name(value) if name in _ITEMS else value for name, value in e.detail.items()},
             ensure_ascii=False,
             default=str,
         )

@@ -10,6 +10,8 @@ from __future__ import annotations
 import secrets
 import threading
 
+from posthouse import maillog
+
 EPOCH_US = 1_577_836_800_000_000  # 2020-01-01; 63 bits of id last until 2091
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 _PAIRS = [high + low for high in _LETTERS for low in _LETTERS]
@@ -53,3 +55,6 @@ def id_of(text: str) -> int | None:
             return None
         value = value << 5 | digit
     return value if value < 1 << 63 else None
+
+
+maillog.name_items(name_of)
