@@ -81,7 +81,8 @@ def give(account_id: int, address: str, now: int) -> accounts.AccountFacts:
         if row.account_id not in (None, account_id):
             if row.verified_at is not None:
                 return merge(account_id, int(row.account_id or 0))
-            Account.objects.filter(pk=row.account_id, addresses__verified_at=None).delete()  # never used
+            if not Address.objects.filter(account_id=row.account_id, verified_at__isnull=False).exists():
+                Account.objects.filter(pk=row.account_id).delete()  # begun by a link that nobody used
         Address.objects.filter(pk=row.pk).update(account_id=account_id, verified_at=moment(now))
         return accounts.show(account_id)
 

@@ -47,13 +47,18 @@ def set_account(account_id: int, values: Mapping[str, Value]) -> None:
     """Say something for all lists of an account; None takes it back. Raises NoSuchAccount, DirectoryError."""
     checked = _checked(values)
     with transaction():
-        if not Account.objects.filter(pk=account_id).update(**checked):
+        if not Account.objects.filter(pk=account_id).exists():
             raise NoSuchAccount("there is no such account")
+        if checked:
+            Account.objects.filter(pk=account_id).update(**checked)
 
 
 def set_address(address: str, values: Mapping[str, Value]) -> None:
     """Say something for all lists of an address; None takes it back. Raises BadAddress, DirectoryError."""
     checked = _checked(values)
+    addresses.checked(address)
+    if not checked:
+        return
     with transaction():
         Address.objects.filter(pk=addresses.ensure(address)).update(**checked)
 

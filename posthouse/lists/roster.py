@@ -18,6 +18,7 @@ from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import BadAddress, ListError
 from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
 from posthouse.lists.preferences import BUILT_IN
+from posthouse.lists.settings.kinds import ACTIONS
 
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
 PREFERENCES = (*BUILT_IN, "moderation_action")
@@ -206,6 +207,12 @@ def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, *
         rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address))
         pks = list(rows.values_list("pk", flat=True))
         return bool(pks) and Membership.objects.filter(pk__in=pks).update(**values) > 0
+
+
+def refuse_unknown_action(action: str) -> None:
+    """Raise ListError unless this can be the moderation action of a member; "" leaves it to the list."""
+    if action and action not in ACTIONS:
+        raise ListError(f"{action!r} is no action; known are {', '.join(ACTIONS)}")
 
 
 def roles_of(account_id: int) -> Roles:

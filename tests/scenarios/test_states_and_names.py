@@ -98,3 +98,21 @@ def test_operators_decide_about_requests_and_keep_members_the_same_as_a_file(hou
     added = house.runs("accounts", "add-address", "ben@far.example", "cleo@near.example")
     assert "ben@far.example, cleo@near.example" in added.stdout
     assert [one.address for one in roster.members(GARDEN)] == ["ben@far.example"]  # one subscription per person
+
+
+def test_operators_read_and_change_what_people_want(house: House) -> None:
+    house.has_list(GARDEN, members=["ana@far.example"])
+    house.runs("accounts", "create", "ana@far.example")
+    assert "hide_address = (not said)" in house.runs("accounts", "preferences", "ana@far.example").stdout
+    shown = house.runs("accounts", "preferences", "ana@far.example", "hide_address=yes", "delivery_mode=mime_digests")
+    assert "hide_address = yes" in shown.stdout
+    house.runs("accounts", "preferences", "--site", "acknowledge_posts=yes")
+    house.runs("accounts", "preferences", "ana@far.example", "--address-only", "receive_list_copy=no")
+    assert house.runs("members", "set", GARDEN, "ana@far.example", "delivery_status=by_moderator").exit_code == 0
+    [facts] = roster.members(GARDEN)
+    assert (facts.hide_address, facts.acknowledge_posts, facts.receive_list_copy) == (True, True, False)
+    assert (facts.delivery_mode, facts.delivery_status) == ("mime_digests", "by_moderator")
+    assert house.runs("members", "set", GARDEN, "ana@far.example", "moderation_action=shout").exit_code == 1
+    assert house.runs("members", "set", GARDEN, "eve@far.example", "hide_address=yes").exit_code == 3
+    assert house.runs("accounts", "preferences", "--site", "colour=red").exit_code == 1
+    assert house.runs("accounts", "preferences", "hide_address=yes").exit_code == 2

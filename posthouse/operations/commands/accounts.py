@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from posthouse import configuration
-from posthouse.operations.output import NOT_FOUND, answers, fail, json_option, now_ms, say_json
+from posthouse.operations.output import NOT_FOUND, USAGE, answers, fail, json_option, now_ms, say_json
 
 
 @click.group()
@@ -73,6 +73,45 @@ def add_address(address: str, other: str, as_json: bool) -> None:
         say_json(made)
     else:
         click.echo(f"The account has the addresses {', '.join(made.addresses)}.")
+
+
+@accounts.command("preferences")
+@click.argument("words", nargs=-1, metavar="[ADDRESS] [NAME=VALUE]...")
+@click.option("--address-only", is_flag=True, help="Of this address alone, before those of its account.")
+@click.option("--site", is_flag=True, help="Of the whole site, where nobody says otherwise.")
+@json_option
+@answers
+def preferences(words: tuple[str, ...], address_only: bool, site: bool, as_json: bool) -> None:
+    """Show or change what holds for all lists of an account, an address or the site, where a membership says nothing.
+
+    NAME= takes a preference back.
+    """
+    from posthouse.directory import accounts as acts
+    from posthouse.directory import preferences as said
+
+    address = "" if site else next((word for word in words if "=" not in word), "")
+    if not site and not address:
+        fail("name an address, or --site", USAGE)
+    pairs = [word.partition("=") for word in words if "=" in word]
+    values = {name: said.parsed(name, value) for name, _, value in pairs}
+    if site:
+        said.set_site(values)
+        found = said.of_site()
+    elif address_only:
+        said.set_address(address, values)
+        found = said.of_address(address)
+    else:
+        account = acts.find(address)
+        if account is None:
+            fail(f"{address} has no account; for the address alone use --address-only", NOT_FOUND)
+        said.set_account(account.id, values)
+        found = said.of_account(account.id)
+    if as_json:
+        say_json(found)
+    else:
+        for name, value in found.items():
+            shown = value if isinstance(value, str) else {None: "(not said)", True: "yes", False: "no"}[value]
+            click.echo(f"{name} = {shown}")
 
 
 @click.command("sign-in")

@@ -158,6 +158,31 @@ def remove(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None,
         raise click.exceptions.Exit(3)
 
 
+@members.command("set")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("address")
+@click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
+@answers
+def set_(mailing_list: str, address: str, pairs: tuple[str, ...]) -> None:
+    """Change what a member wants of a list; NAME= leaves it to the address, the account and the site."""
+    from posthouse.directory import preferences
+    from posthouse.lists import roster
+
+    values: dict[str, str | bool | None] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name == "moderation_action":
+            roster.refuse_unknown_action(value)
+            values[name] = value
+        elif name == "delivery_status" and value == "by_moderator":
+            values[name] = value
+        else:
+            values[name] = preferences.parsed(name, value)
+    if not roster.set_preferences(mailing_list, address, "member", **values):
+        fail(f"{address} is not a member", 3)
+    click.echo(f"{address}: changed {', '.join(values)}.")
+
+
 @members.command("find")
 @click.argument("address")
 @json_option
