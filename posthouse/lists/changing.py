@@ -15,6 +15,7 @@ from posthouse.content import keeping
 from posthouse.database import announce, transaction
 from posthouse.directory.moments import moment
 from posthouse.lists import notices, roster
+from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.errors import BadSetting, ListExists, NoSuchList
 from posthouse.lists.facts import ListFacts, checked, free, row_of, show
 from posthouse.lists.models import (
@@ -195,8 +196,10 @@ def purge(now: int) -> int:
     gone = MailingList.everything.filter(removed_at__lte=moment(now) - RESTORABLE).select_related("domain")
     for row in list(gone):
         with transaction():
-            keeping.release(list(HeldPosting.objects.filter(mailing_list=row).values_list("content_id", flat=True)))
-            for kept in (HeldPosting, Pending, Bounce, Membership):
+            for waiting in (HeldPosting, DigestPosting):
+                rows = waiting._default_manager.filter(mailing_list=row)
+                keeping.release(list(rows.values_list("content_id", flat=True)))
+            for kept in (HeldPosting, DigestPosting, Pending, Bounce, Membership):
                 kept._default_manager.filter(mailing_list=row).delete()
             if not row.archive_kept:
                 try:

@@ -58,8 +58,8 @@ def _spooled(prepared: bytes) -> Spooled:
 def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[str | int]]:
     """The question that yields (recipient, domain) of every member who gets a copy, and its parameters.
 
-    Left out: members whose delivery is stopped, the author (by any address of their account) when they want no copy of
-    their own postings, and members named in To or Cc who want no second copy.
+    Left out: members whose delivery is stopped or who read digests, the author (by any address of their account) when
+    they want no copy of their own postings, and members named in To or Cc who want no second copy.
     """
     try:
         author = key_of(arrived.author[1]) if arrived.author[1] else ""
@@ -67,12 +67,14 @@ def recipients(mailing_list: MailingList, arrived: Arrived) -> tuple[str, list[s
         author = ""
     named = sorted(addressed_to(arrived.fields))[:MOST_ADDRESSED] or [""]
     marks = ", ".join(["%s"] * len(named))
+    # Without digests their readers get copies, so that nobody gets nothing.
+    digests_apart = f" AND {effective('delivery_mode')} = 'regular'" if mailing_list.digests_enabled else ""
     select = (
         "SELECT a.original AS recipient, a.domain AS domain "
         f"FROM lists_membership m JOIN directory_address a ON a.id = m.address_id {ACCOUNTS} "
         f"WHERE m.mailing_list_id = %s AND m.role = %s AND {effective('delivery_status')} = %s "
         f"AND ({effective('receive_own_postings')} OR (a.key <> %s AND COALESCE(a.account_id, 0) <> COALESCE("
         "(SELECT o.account_id FROM directory_address o WHERE o.key = %s AND o.verified_at IS NOT NULL), -1))) "
-        f"AND ({effective('receive_list_copy')} OR a.key NOT IN ({marks}))"
+        f"AND ({effective('receive_list_copy')} OR a.key NOT IN ({marks})){digests_apart}"
     )
     return select, [mailing_list.pk, MEMBER, ENABLED, author, author, *named]

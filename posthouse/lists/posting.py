@@ -7,7 +7,7 @@ from django.db.models import F
 from posthouse import configuration, maillog
 from posthouse.archive import filing
 from posthouse.directory.moments import moment
-from posthouse.lists import notices
+from posthouse.lists import digests, notices
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken, joined
 from posthouse.lists.distribution import distribute
 from posthouse.lists.manners import may_answer
@@ -49,6 +49,7 @@ def publish(mailing_list: MailingList, arrived: Arrived, now: int) -> int:
     # The list's row is locked first, here and in `subscription`: two acts never wait for each other in a circle.
     MailingList.objects.filter(pk=mailing_list.pk).update(last_post_at=moment(now), post_id=F("post_id") + 1)
     message_id, permalink = file(mailing_list, arrived, now)
+    digests.gather(mailing_list, arrived, message_id, permalink, now)
     prepared = prepare(mailing_list, joined(arrived.prefix, arrived.content), message_id, permalink)
     return distribute(mailing_list, arrived, prepared, now)
 

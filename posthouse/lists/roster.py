@@ -14,6 +14,7 @@ from posthouse.database import transaction
 from posthouse.directory import addresses
 from posthouse.directory.errors import BadAddress as NoAddress
 from posthouse.directory.models import SitePreferences
+from posthouse.lists import last_digests
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import BadAddress, ListError
 from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
@@ -23,6 +24,12 @@ from posthouse.lists.settings.kinds import ACTIONS
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
 PREFERENCES = (*BUILT_IN, "moderation_action")
 _BATCH = 500
+# digest_is_default counts where neither the address nor the account says what they want of all their lists.
+_MODE_OF_A_NEW_MEMBER = (
+    "CASE WHEN a.delivery_mode IS NULL AND NOT EXISTS (SELECT 1 FROM directory_account c WHERE c.id = a.account_id "
+    "AND c.delivery_mode IS NOT NULL) AND EXISTS (SELECT 1 FROM lists_mailinglist l WHERE l.id = %s "
+    "AND l.digest_is_default AND l.digests_enabled) THEN 'mime_digests' END"
+)
 # One subscription per person and list: another verified address of the same account is on the list already.
 _NOT_THE_SAME_PERSON = (
     " AND (a.account_id IS NULL OR NOT EXISTS ("
@@ -206,7 +213,10 @@ def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, *
     with transaction():
         rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address))
         pks = list(rows.values_list("pk", flat=True))
-        return bool(pks) and Membership.objects.filter(pk__in=pks).update(**values) > 0
+        if "delivery_mode" not in values or not pks:
+            return bool(pks) and Membership.objects.filter(pk__in=pks).update(**values) > 0
+        with last_digests.noticed("m.id = %s", [pks[0]]):
+            return Membership.objects.filter(pk__in=pks).update(**values) > 0
 
 
 def refuse_unknown_action(action: str) -> None:
@@ -250,16 +260,18 @@ def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
     """Memberships for these addresses where the person has none by any verified address; how many were made."""
     now: str = connection.ops.adapt_datetimefield_value(datetime.now(UTC))  # type: ignore[assignment]
     made = 0
+    mode = _MODE_OF_A_NEW_MEMBER if role == MEMBER else "NULL"
     with connection.cursor() as cursor:
         for start in range(0, len(address_pks), 400):
             part = address_pks[start : start + 400]
             marks = ", ".join(["%s"] * len(part))
             cursor.execute(
                 "INSERT INTO lists_membership (mailing_list_id, address_id, role, moderation_action, joined_at, "
-                "bounces, last_bounce) SELECT %s, a.id, %s, '', %s, 0, '' FROM directory_address a "
+                f"bounces, last_bounce, delivery_mode) SELECT %s, a.id, %s, '', %s, 0, '', {mode} "
+                "FROM directory_address a "
                 f"WHERE a.id IN ({marks}){_NOT_THE_SAME_PERSON if role == MEMBER else ''} "
                 "ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
-                [pk, role, now, *part, *([pk] if role == MEMBER else [])],
+                [pk, role, now, *([pk] if role == MEMBER else []), *part, *([pk] if role == MEMBER else [])],
             )
             made += max(cursor.rowcount, 0)
     return made

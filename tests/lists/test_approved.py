@@ -35,7 +35,10 @@ def test_the_password_in_the_header_lets_a_stranger_post(name: str) -> None:
     posts(EVE, "Ripe", GARDEN, "Tomatoes", NOW, f"{name}: {SECRET}")
     assert copies() == [ANA, BEN]
     assert SECRET.encode() not in everything_kept()
-    assert [row.uses for row in Content.objects.all()] == [1, 1]  # the archive's and the copies', none is left over
+    assert [row.uses for row in Content.objects.all()] == [
+        2,
+        1,
+    ]  # of archive and next digest, and of the copies; none is left over
     assert Posting.objects.get().message_id == "tomatoes@far.example"
 
 

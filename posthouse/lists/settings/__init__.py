@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from posthouse.lists.errors import BadSetting
-from posthouse.lists.settings import alterations, archiving, bounces, identity, membership, postings
+from posthouse.lists.settings import (
+    alterations,
+    archiving,
+    bounces,
+    digests,
+    identity,
+    membership,
+    postings,
+)
 from posthouse.lists.settings.kinds import SECRET, Setting, Value, items, parsed
 
 SETTINGS: tuple[Setting, ...] = (
@@ -17,6 +25,7 @@ SETTINGS: tuple[Setting, ...] = (
     *alterations.SETTINGS,
     *membership.SETTINGS,
     *bounces.SETTINGS,
+    *digests.SETTINGS,
     *archiving.SETTINGS,
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
