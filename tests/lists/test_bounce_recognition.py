@@ -5,6 +5,8 @@ The samples come from flufl.bounce (tests/letters/bounces), and so does the tabl
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -265,3 +267,8 @@ def test_hostile_letters_are_read_in_no_time_and_without_a_crash(content: bytes)
     began = time.perf_counter()
     said(content)
     assert time.perf_counter() - began < 2
+
+
+def test_an_idle_house_does_without_the_detectors() -> None:
+    code = "import sys, tests.databases, posthouse.delivery.runner; sys.exit('flufl.bounce' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=LETTERS.parents[2]).returncode == 0

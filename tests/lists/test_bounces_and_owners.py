@@ -6,13 +6,15 @@ import pytest
 
 from posthouse import maillog
 from posthouse.directory import accounts
-from posthouse.lists import departure, roster
+from posthouse.lists import bounces, departure, roster
+from posthouse.lists.bounce_models import Probe
 from posthouse.lists.bounces.scoring import MOST_KEPT
+from posthouse.lists.bounces.telling import MOST_FORWARDED
 from posthouse.lists.models import Bounce
 from posthouse.message.headers import Fields
 from posthouse.message.report import RecipientReport, compose_dsn
 from posthouse.queue.models import Event, Message
-from tests.lists.scene import NOW, arrives, has_list, letter, notices_for, waiting
+from tests.lists.scene import DAY, NOW, arrives, has_list, letter, notices_for, waiting
 from tests.people import ANA, BEN, EVE, GARDEN, OWEN
 
 both = pytest.mark.usefixtures("database")
@@ -87,6 +89,40 @@ def test_nothing_that_comes_to_the_bounce_address_is_answered_and_with_discard_n
         for return_path in ("", EVE):
             assert arrives(content, BOUNCES, return_path).result == "delivered"
     assert Message.objects.count() == 0
+
+
+@sqlite
+def test_what_cannot_be_read_is_forwarded_so_many_times_a_day() -> None:
+    has_list(members=[ANA])
+    for _ in range(MOST_FORWARDED + 5):
+        arrives(letter(EVE, BOUNCES), BOUNCES, "")
+    assert len(notices_for(OWEN)) == MOST_FORWARDED
+    arrives(letter(EVE, BOUNCES), BOUNCES, "", NOW + DAY + 1)
+    assert len(notices_for(OWEN)) == MOST_FORWARDED + 1
+
+
+@sqlite
+def test_a_report_without_verp_counts_for_each_member_it_names_and_for_nobody_else() -> None:
+    has_list(members=[ANA, BEN])
+    failures = [RecipientReport(address, "failed", "5.1.1") for address in (ANA, EVE, "not an address")]
+    late = [RecipientReport(BEN, "delayed", "4.4.7")]
+    content = compose_dsn(author="MAILER-DAEMON@far.example", to=BOUNCES, reporting_mta="mx.far.example", date=1,
+                          message_id="<1@far.example>", recipients=[*failures, *late], original=b"")  # fmt: skip
+    assert arrives(content, BOUNCES, "").reply == "recorded for 1 members"
+    assert {one.address: one.bounces for one in roster.members(GARDEN)} == {ANA: 1, BEN: 0}
+
+
+@both
+def test_old_bounces_and_probes_are_forgotten() -> None:
+    has_list(members=[ANA], bounce_score_threshold="1")
+    arrives(report(ANA), BOUNCES, "")
+    assert (Bounce.objects.count(), Probe.objects.count()) == (1, 1)
+    bounces.periodic(NOW + 9 * DAY)
+    assert (Bounce.objects.count(), Probe.objects.count()) == (1, 1)
+    bounces.periodic(NOW + 11 * DAY)
+    assert (Bounce.objects.count(), Probe.objects.count()) == (1, 0)
+    bounces.periodic(NOW + 91 * DAY)
+    assert Bounce.objects.count() == 0
 
 
 @sqlite
