@@ -41,7 +41,8 @@ def databases(configuration: Configuration) -> dict[str, Any]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": None,
             "CONN_HEALTH_CHECKS": False,
-            "OPTIONS": {"connect_timeout": 5, **dict(parse_qsl(parts.query))},
+            # A 250 is a promise: it must not rest on a server or a role where commits return before they are durable.
+            "OPTIONS": {"connect_timeout": 5, "options": "-c synchronous_commit=on", **dict(parse_qsl(parts.query))},
         }
     }
 

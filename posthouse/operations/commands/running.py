@@ -117,19 +117,20 @@ def status(as_json: bool) -> None:
     from posthouse.queue import operator
 
     chosen = configuration.active()
-    rows: list[dict[str, str | int]] = []
-    for name in ("transfer", "submission", "submissions", "lmtp"):
-        for place in getattr(chosen.reception, name):
-            rows.append(
-                {"listener": name, "address": place, "held": supervisor.holder_of(configuration.endpoint(place)[1])}
-            )
-    for place in chosen.web.listen:
-        rows.append(
-            {"listener": "web", "address": place, "held": supervisor.holder_of(configuration.endpoint(place)[1])}
-        )
+    places = [
+        (name, place)
+        for name in ("transfer", "submission", "submissions", "lmtp")
+        for place in getattr(chosen.reception, name)
+    ]
+    places += [("web", place) for place in chosen.web.listen]
+    rows = [(name, place, supervisor.holder_of(configuration.endpoint(place)[1])) for name, place in places]
     counts = operator.counts()
     if as_json:
-        say_json({"listeners": rows, "queue": counts})
+        found = [{"listener": name, "address": place, "held": held.strip()} for name, place, held in rows]
+        say_json({"listeners": found, "queue": counts})
         return
-    table(("LISTENER", "ADDRESS", "BOUND"), ((r["listener"], r["address"], r["held"] or "not bound") for r in rows))
-    click.echo(f"queue: {counts}")
+    table(("LISTENER", "ADDRESS", "BOUND"), ((name, place, held.strip() or "not bound") for name, place, held in rows))
+    click.echo(
+        f"Queue: {counts.messages} messages with {counts.waiting} recipients waiting, {counts.claimed} under way, "
+        f"{counts.returning} to be returned; {counts.suspended_destinations} destinations suspended."
+    )
