@@ -25,7 +25,7 @@ def take(mailing_list: MailingList, arrived: Arrived, now: int) -> Taken:
     """A posting arrives: judge it, and do what the verdict says. `now` in milliseconds."""
     case = cases.of(mailing_list, arrived, now)
     verdict = judge(case)
-    maillog.judged(now, arrived.item, mailing_list.address, verdict.disposition, verdict.rule, verdict.reason)
+    maillog.judged(now, arrived.item, mailing_list.address, verdict.disposition, verdict.rule, verdict.trace)
     follow(case, verdict)
     with cleansed(case) as clean:
         return _obey(clean, verdict, now)

@@ -14,6 +14,7 @@ from posthouse.lists.moderation import header_matches
 from posthouse.lists.subscription import request_join
 from posthouse.message.headers import Fields
 from posthouse.queue.models import Event
+from posthouse.queue.trace import trace
 from tests.lists.scene import MINUTE, NOW, arrives, has_list, letter, notices_for, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
 
@@ -306,6 +307,17 @@ def test_what_speaks_against_a_posting_is_told_together() -> None:
     assert held.reason.count(".") == 3
     [told] = notices_for(OWEN)
     assert b"max-recipients: It names 2 recipients" in told
+
+
+@sqlite
+def test_the_trace_says_what_was_found_and_the_author_is_not_told_it() -> None:
+    has_list(members=[ANA])
+    header_matches.add(GARDEN, "Subject", "lott+ery", "reject", tag="money")
+    posts(ANA, subject="Lottery")
+    maillog.flush()
+    assert any("subject: lott+ery (money)" in line.sentence for line in trace(GARDEN, 100))
+    [told] = notices_for(ANA)
+    assert b"A rule about header fields" in told and b"lott+ery" not in told
 
 
 @sqlite

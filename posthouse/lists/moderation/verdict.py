@@ -23,6 +23,12 @@ class Verdict:
     reason: str
     hits: tuple[str, ...] = ()
 
+    @property
+    def trace(self) -> str:
+        """The reason with what was found, for those who look after the list; its author is not told that."""
+        found = [hit for hit in self.hits if hit.partition(": ")[2] not in self.reason]
+        return f"{self.reason} ({'; '.join(found)})" if found else self.reason
+
 
 Rule = Callable[[Case], Verdict | None]
 
