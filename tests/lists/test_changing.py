@@ -97,6 +97,10 @@ def test_an_alias_in_a_parent_domain_and_a_legacy_domain_lead_to_the_list_with_e
     assert leads_to("chess@old.example") == ("chess@old.example", "posting")  # its own lists win
     assert addresses.names_of(creation.show(GARDEN).pk) == [GARDEN, "gardeners@example.org", "garden@old.example"]
     assert leads_to("nobody@old.example")[0].startswith("550 5.1.1")
+    roster.add(GARDEN, ANA)
+    for at, name in enumerate(("gardeners@example.org", "garden@old.example")):  # To names the list by another name
+        posts(ANA, to=name, subject=name, now=1_700_000_000_000 + at)
+    assert holding.held() == [] and copies() == [ANA, ANA]
     creation.remove_alias("gardeners@example.org")
     assert leads_to("gardeners@example.org")[0].startswith("550 5.1.1")
     with pytest.raises(NoSuchList):

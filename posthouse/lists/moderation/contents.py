@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from posthouse.address import AddressError, key_of, mailboxes
+from posthouse.lists.addresses import names_of
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.verdict import HOLD, Verdict
-from posthouse.lists.people_models import ListAlias
 from posthouse.lists.settings import items
 from posthouse.message.words import decode_words
 
@@ -51,8 +51,7 @@ def implicit_destination(case: Case) -> Verdict | None:
     named = _named(case, ("to", "cc", "resent-to", "resent-cc"))
     if key_of(row.address) in named or _is_alias(case, named):
         return None
-    others = ListAlias.objects.filter(mailing_list=row).values_list("list_name", "domain__name")
-    if any(f"{name}@{host}" in named for name, host in others):
+    if not named.isdisjoint(names_of(row.pk)):  # its old names, other addresses, and those in legacy domains
         return None
     return _hold("implicit-destination", "The list's address is neither in its To nor in its Cc.")
 
