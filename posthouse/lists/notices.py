@@ -1,27 +1,24 @@
-"""Everything a list says by itself: texts in templates/<language>/<kind>.txt, filled in and put in the queue."""
+"""Everything a list says by itself: texts in the language of who reads them, filled in and put in the queue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
-from pathlib import Path
-from string import Template
 
-from posthouse import configuration
 from posthouse.address import AddressError, key_of
 from posthouse.content.spool import spooled_from
 from posthouse.directory import accounts
 from posthouse.directory.moments import moment
-from posthouse.lists import addresses
+from posthouse.lists import addresses, languages, texts
+from posthouse.lists.languages import TEMPLATES
 from posthouse.lists.models import MailingList, Notified
+from posthouse.lists.texts import placeholders
 from posthouse.message.compose import Attached, notice
 from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
 from posthouse.message.words import encode_phrase
 from posthouse.queue.enqueue import Arrival, enqueue
 from posthouse.queue.identity import name_of, new_queue_id
 
-TEMPLATES = Path(__file__).parent / "templates"
 MOST_A_DAY = 10  # automatic answers that one address gets from one list
 _DAY = timedelta(days=1)
 
@@ -42,6 +39,7 @@ def send(
 ) -> int:
     """Put the notice `kind` for these addresses in the queue: its queue id, 0 when none was sent. `now` in ms.
 
+    Everybody gets it in their own language: one message for each language, text and simple HTML.
     It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
     it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
     answers; `bounded`: an address gets at most MOST_A_DAY of these from the list; `return_path`: of a probe alone,
@@ -52,21 +50,36 @@ def send(
         reached = [address for address in reached if allowed(row, address, kind, now)]
     if not reached:
         return 0
-    item = new_queue_id(now * 1000)
-    message_id = f"<{name_of(item).lower()}.{kind}@{row.domain.name}>"
-    owner = addresses.of(row.address, addresses.OWNER)
-    subject, text = render(row, kind, values)
-    content = notice(
-        author=f"{encode_phrase(row.display_name)} <{owner}>",
-        to=f"<{reached[0]}>" if len(reached) == 1 else f"<{owner}>",
-        subject=subject,
-        text=text,
-        message_id=message_id,
-        date=now // 1000,
-        auto_submitted="auto-replied" if answers else "auto-generated",
-        extra_headers=_extra(reply_to, answers),
-        attachments=attachments,
-    )
+    asked, others = languages.spoken(row, reached)
+    groups: dict[str, list[str]] = {}
+    for address in reached:
+        groups.setdefault(asked.get(_key(address), others), []).append(address)
+    fields = _extra(reply_to, answers)
+    sent = 0
+    for language, people in groups.items():
+        item = new_queue_id(now * 1000)
+        message_id = f"<{name_of(item).lower()}.{kind}@{row.domain.name}>"
+        subject, text, used = texts.rendered(row, kind, values, languages.chain(language, others))
+        owner = addresses.of(row.address, addresses.OWNER)
+        content = notice(
+            author=f"{encode_phrase(row.display_name)} <{owner}>",
+            to=f"<{people[0]}>" if len(people) == 1 else f"<{owner}>",
+            subject=subject,
+            text=text,
+            html=texts.as_html(text, used),
+            message_id=message_id,
+            date=now // 1000,
+            auto_submitted="auto-replied" if answers else "auto-generated",
+            extra_headers=[*fields, ("Content-Language", used)],  # RFC 3282 §2
+            attachments=attachments,
+        )
+        sent = _enqueue(item, message_id, content, people, return_path, because, now)
+    return sent
+
+
+def _enqueue(
+    item: int, message_id: str, content: bytes, people: Sequence[str], return_path: str, because: int, now: int
+) -> int:
     return enqueue(
         Arrival(
             item=item,
@@ -74,9 +87,9 @@ def send(
             prefix=b"",
             envelope=Envelope(
                 return_path=return_path,
-                recipients=tuple(Recipient(address) for address in reached),
+                recipients=tuple(Recipient(address) for address in people),
                 body="7BIT" if content.isascii() else "8BITMIME",
-                smtputf8=not all(address.isascii() for address in reached),
+                smtputf8=not all(address.isascii() for address in people),
             ),
             origin="notice",
             received_at=now,
@@ -110,34 +123,20 @@ def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOS
     return True
 
 
-def render(row: MailingList, kind: str, values: Mapping[str, str], language: str = "en") -> tuple[str, str]:
-    """(subject, text) of a notice. Raises KeyError when the template names a placeholder that nothing fills."""
-    head, text = template(kind, language)
-    filled = {**placeholders(row), **values}
-    return " ".join(head.substitute(filled).split()), text.substitute(filled)
+def render(row: MailingList, kind: str, values: Mapping[str, str], language: str = "") -> tuple[str, str]:
+    """(subject, text) of a template, by itself in the language of the list.
+
+    Raises KeyError when a built-in template names a placeholder that nothing fills.
+    """
+    subject, text, _ = texts.rendered(row, kind, values, languages.chain(language or languages.spoken(row, [])[1]))
+    return subject, text
 
 
-@lru_cache(maxsize=256)
-def template(kind: str, language: str = "en") -> tuple[Template, Template]:
-    """(subject, text) of a notice as templates: the file's first line is the subject."""
-    head, _, text = (TEMPLATES / language / f"{kind}.txt").read_text(encoding="utf-8").partition("\n\n")
-    return Template(head.removeprefix("Subject:").strip()), Template(text)
+def _key(address: str) -> str:
+    try:
+        return key_of(address)
+    except AddressError:
+        return ""
 
 
-def placeholders(row: MailingList) -> dict[str, str]:
-    """What every template and footer may name."""
-    base = configuration.active().web.base_url
-    address = row.address
-    return {
-        "display_name": row.display_name,
-        "listname": address,
-        "list_id": row.list_id,
-        "description": row.description,
-        "list_url": f"{base}/lists/{address}/",
-        "archive_url": f"{base}/archives/{address}/",
-        "held_list_url": f"{base}/held/",
-        "join_address": addresses.of(address, addresses.JOIN),
-        "leave_address": addresses.of(address, addresses.LEAVE),
-        "owner_address": addresses.of(address, addresses.OWNER),
-        "request_address": addresses.of(address, addresses.REQUEST),
-    }
+__all__ = ["MOST_A_DAY", "TEMPLATES", "allowed", "placeholders", "render", "send"]

@@ -21,6 +21,7 @@ from posthouse.operations.commands import (
     queue,
     requests,
     running,
+    templates,
     tracing,
 )
 
@@ -76,6 +77,7 @@ for command in (
     requests.requests,
     archive.archive,
     queue.queue,
+    templates.templates,
     tracing.trace,
     tracing.route,
 ):

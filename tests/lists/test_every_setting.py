@@ -26,6 +26,7 @@ PROVED: Mapping[str, Mapping[str, str]] = {
     "identity": {
         "display_name": _IDENTITY,
         "description": _IDENTITY,
+        "preferred_language": "lists/test_texts.py::test_people_are_written_to_in_their_own_language",
         "info": _IDENTITY,
         "advertised": "scenarios/test_identity.py::test_only_an_advertised_list_is_shown_to_strangers",
     },

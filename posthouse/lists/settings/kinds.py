@@ -39,7 +39,7 @@ class Setting:
     @property
     def allowed(self) -> str:
         """What its value can be, in words."""
-        if self.kind == CHOICE:
+        if self.values:
             return ", ".join(f"`{value}`" for value in self.values)
         if self.kind == NUMBER:
             return f"a whole number up to {_LARGEST:,}"
