@@ -75,7 +75,7 @@ def _due(at: datetime) -> list[int]:
     found = fetch(
         "SELECT m.id FROM lists_membership m JOIN lists_mailinglist l ON l.id = m.mailing_list_id "
         "WHERE m.delivery_status = 'by_bounces' AND (m.bounce_due_at IS NULL OR m.bounce_due_at <= %s) "
-        f"AND m.role = %s AND l.process_bounces AND l.removed_at IS NULL ORDER BY m.id LIMIT {MOST_AT_ONCE}",
+        f"AND m.role = %s AND l.process_bounces AND l.removed_at IS NULL ORDER BY m.bounce_due_at LIMIT {MOST_AT_ONCE}",
         (_adapted(at), MEMBER),
     )
     return [int(row[0]) for row in found]
