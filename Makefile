@@ -15,7 +15,7 @@ install: $(VENV)/installed
 
 test: $(VENV)/installed-tests
 	@bash tests/install-peers
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 $(TESTS)
 
 check: $(VENV)/installed-tests
 	$(BIN)/ruff format --check posthouse tests bench

@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-MEASURES = {"relay": "relay", "fanout": "fanout", "import": "importing", "pages": "pages", "memory": "memory"}
+MEASURES = {
+    "relay": "relay",
+    "fanout": "fanout",
+    "import": "importing",
+    "pages": "pages",
+    "memory": "memory",
+    "render": "render",
+}
 
 
 def main() -> None:
