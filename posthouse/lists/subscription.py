@@ -26,6 +26,7 @@ TOKEN_LIFE = timedelta(days=3)
 LIFE_OF_INVITATIONS = timedelta(days=30)
 LIFE_WITH_MODERATORS = timedelta(days=180)  # as Mailman's
 BETWEEN_CONFIRMATIONS = timedelta(hours=1)  # an address gets at most one confirmation of a list in this time
+MOST_COMMANDS = 10  # confirmations of commands of one address that are open
 MOST_WAITING = 2000  # requests of one list that wait for its moderators
 
 ASKED, ASKED_BEFORE, JOINED, LEFT, WAITS = "asked", "asked-before", "joined", "left", "waits"
@@ -144,6 +145,7 @@ def confirm(token: str, now: int, *, by: str = "web", because: int = 0) -> Confi
             return _confirmed(pending, True)
         Address.objects.filter(key=key, account__isnull=False, verified_at=None).update(verified_at=moment(now))
         if pending.act == INVITE:
+            refuse_closed(row, key, invited=True)
             return _confirmed(pending, joining.join(row, shown, pending.display_name, now, by, because))
         if pending.act == JOIN:
             refuse_closed(row, key)
@@ -182,7 +184,7 @@ def ask_for_commands(row: MailingList, shown: str, key: str, commands: list[str]
     """Ask the address itself whether these commands are to be obeyed: a From field alone proves nothing."""
     shown_commands = "\n".join(f"    {one}" for one in commands)
     details = json.dumps(commands)
-    return _ask(row, COMMAND, shown, key, "", now, because, details, {"commands": shown_commands}, timedelta(0))
+    return _ask(row, COMMAND, shown, key, "", now, because, details, {"commands": shown_commands})
 
 
 def list_of(list_pk: int, locked: bool = False) -> MailingList:
@@ -235,15 +237,17 @@ def _ask(
     because: int,
     details: str = "",
     extra: Mapping[str, str] | None = None,
-    between: timedelta = BETWEEN_CONFIRMATIONS,
 ) -> str:
     """Send a confirmation with a new token, which takes the place of an older one."""
     at = moment(now)
     Pending.objects.filter(expires_at__lte=at).delete()
     before = Pending.objects.filter(mailing_list=row, address=key, act=act, waits_for=ADDRESS)
-    if before.filter(made_at__gt=at - between).exists():
+    if act == COMMAND:  # several may wait, each with its own token
+        before.filter(pk__in=list(before.order_by("-id").values_list("pk", flat=True)[MOST_COMMANDS - 1 :])).delete()
+    elif before.filter(made_at__gt=at - BETWEEN_CONFIRMATIONS).exists():
         return ASKED_BEFORE
-    before.delete()
+    else:
+        before.delete()
     token = tokens.new_confirmation()
     expires = at + (LIFE_OF_INVITATIONS if act == INVITE else TOKEN_LIFE)
     _keep(row, act, ADDRESS, token, shown, key, name, at, expires, details)

@@ -206,3 +206,21 @@ def test_a_renamed_list_still_takes_commands_at_its_old_address() -> None:
     writes("garden-join@lists.example")
     writes(CONFIRM.format(token_for(EVE)), "Re: confirm", now=NOW + DAY)
     assert [one.address for one in roster.members("park@lists.example")] == [EVE]
+
+
+@sqlite
+def test_commands_of_two_messages_wait_side_by_side_and_not_too_many() -> None:
+    has_list(members=[ANA])
+    writes(REQUEST, "set myposts off", author=ANA)
+    first = token_for(ANA)
+    writes(REQUEST, "set hide on", author=ANA)
+    second = token_for(ANA)
+    for token in (first, second):
+        writes(CONFIRM.format(token), "Re: confirm", author=ANA)
+        assert "Done." in answer(ANA)
+    facts = roster.members(GARDEN)[0]
+    assert (facts.receive_own_postings, facts.hide_address) == (False, True)
+    for number in range(subscription.MOST_COMMANDS + 5):
+        writes(REQUEST, "set hide off", author=ANA, now=NOW + (number + 1) * DAY // 24)
+    assert Pending.objects.count() <= subscription.MOST_COMMANDS
+    assert len(notices_for(ANA)) <= 10  # automatic answers are bounded

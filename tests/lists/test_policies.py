@@ -168,6 +168,11 @@ def test_banned_people_and_paused_lists_take_nobody() -> None:
     creation.set_state(GARDEN, "paused", now=NOW)
     with pytest.raises(JoiningClosed, match="paused"):
         subscription.confirm(token_for(EVE), NOW)
+    creation.set_state(GARDEN, "active", now=NOW)
+    subscription.invite(GARDEN, BEN, "", NOW, by=OWEN)
+    creation.set_state(GARDEN, "paused", now=NOW)
+    with pytest.raises(JoiningClosed, match="paused"):
+        subscription.confirm(token_for(BEN), NOW)
     writes("garden-join@lists.example", author=ANA)
     assert b"is paused" in notices_for(ANA)[-1]
     assert members() == []
