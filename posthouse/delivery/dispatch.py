@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
+from posthouse.delivery.author_policy import AuthorPolicies
 from posthouse.delivery.couriers import expansion, mailing_list
 from posthouse.delivery.couriers.outbox import Outbox
 from posthouse.delivery.couriers.remote import Remote
@@ -14,6 +15,7 @@ from posthouse.delivery.home import Act, Errand, Home
 from posthouse.delivery.job import Job
 from posthouse.delivery.recorder import Recorder
 from posthouse.delivery.trouble import Scope, Stage, Trouble, status_of
+from posthouse.lists.addresses import POSTING
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import DEFERRED, FAILED
 from posthouse.routing.destination import Destination, Refused, ToAddresses, ToList, ToRelay, ToRemote
@@ -35,10 +37,12 @@ class Dispatch:
         endings: Endings,
         hostname: str,
         most_recipients: int,
+        policies: AuthorPolicies,
     ) -> None:
         self._router, self._remote, self._outbox, self._home = router, remote, outbox, home
         self._recorder, self._endings, self._hostname = recorder, endings, hostname
         self._most_recipients = max(1, most_recipients)
+        self._policies = policies
         self._asking: set[asyncio.Task[None]] = set()
 
     def deliver(self, batch: Sequence[Claimed]) -> None:
@@ -54,13 +58,16 @@ class Dispatch:
                 known.append((claimed, destination))
         self._send(known)
         if unknown:
-            task = asyncio.get_running_loop().create_task(self._ask(unknown))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            self._begin(self._ask(unknown))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     async def settled(self) -> None:
         """Wait until everything handed over has reached its courier."""
-        if self._asking:
+        while self._asking:  # what was routed may have to be looked up
             await asyncio.wait(set(self._asking))
         await asyncio.sleep(0)
 
@@ -81,8 +88,10 @@ class Dispatch:
             match destination:
                 case ToRemote(domain) | ToRelay(domain):
                     self._group(groups, claimed, domain)
+                case ToList(role=role) if role == POSTING:
+                    self._begin(self._post(claimed, destination))
                 case ToList():
-                    self._home.add(Errand(claimed, self._to_list(destination)))
+                    self._home.add(Errand(claimed, self._to_list(destination, "")))
                 case ToAddresses():
                     self._home.add(Errand(claimed, self._to_addresses(destination)))
                 case Refused(reply, why):
@@ -111,8 +120,15 @@ class Dispatch:
         else:
             self._remote.add(job, domain)
 
-    def _to_list(self, destination: ToList) -> Act:
-        return lambda claimed, now: mailing_list.take(claimed, destination, now, self._hostname, self._endings)
+    async def _post(self, claimed: Claimed, destination: ToList) -> None:
+        """A posting: what its author's domain publishes is looked up before the list's transaction."""
+        policy = await self._policies.of(claimed, destination.list_pk)
+        self._home.add(Errand(claimed, self._to_list(destination, policy)))
+
+    def _to_list(self, destination: ToList, author_policy: str) -> Act:
+        return lambda claimed, now: mailing_list.take(
+            claimed, destination, now, self._hostname, self._endings, author_policy
+        )
 
     def _to_addresses(self, destination: ToAddresses) -> Act:
         return lambda claimed, now: expansion.expand(claimed, destination, now, self._endings)

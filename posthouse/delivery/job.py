@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from posthouse.content.errors import ContentError
 from posthouse.database import Bridge
+from posthouse.delivery import personal
 from posthouse.delivery.contents import Contents, Loaded
 from posthouse.delivery.trouble import Scope, Trouble
 from posthouse.dns.cache import Cache
-from posthouse.lists.departure import Departure, for_list
+from posthouse.lists.departure import PERSONAL, Departure, Personal, for_list
 from posthouse.lists.errors import ListError
 from posthouse.queue.claim import Claimed, QueuedMessage
 from posthouse.queue.outcome import DEFERRED, FAILED
@@ -46,6 +48,7 @@ class Packer:
     def __init__(self, bridge: Bridge, contents: Contents, clock: Callable[[], float]) -> None:
         self._bridge, self._contents = bridge, contents
         self._departures: Cache[int, Departure] = Cache(MOST_LISTS, clock)
+        self._plans = personal.Plans()
 
     def forget(self) -> None:
         """Lists may have changed."""
@@ -61,6 +64,9 @@ class Packer:
             departure = self._departures.get(job.message.list_id)
             if departure is None:
                 return None
+            if job.message.origin == PERSONAL:
+                plan = self._plans.known(job.message.content_id, departure)
+                return None if plan is None else _make(job, loaded, departure, dotted, plan)
         return _make(job, loaded, departure, dotted)
 
     async def pack(self, job: Job, *, dotted: bool) -> OutgoingTransaction:
@@ -70,6 +76,7 @@ class Packer:
             departure = None
             if job.message.list_id is not None:
                 departure = await self._departure(job.message.list_id)
+            plan = await self._plan(job, loaded, departure)
         except ListError as error:
             raise Unsendable(Trouble(FAILED, Scope.TRANSACTION, str(error), "5.2.4")) from None
         except (ContentError, LookupError, OSError) as error:
@@ -78,7 +85,17 @@ class Packer:
         except Exception as error:  # the database is not available, or something we never thought of
             reason = f"the message cannot be read: {type(error).__name__}: {error}"
             raise Unsendable(Trouble(DEFERRED, Scope.TRANSACTION, reason, "4.3.0")) from error
-        return _make(job, loaded, departure, dotted)
+        return _make(job, loaded, departure, dotted, plan)
+
+    async def _plan(self, job: Job, loaded: Loaded, departure: Departure | None) -> Personal | None:
+        """How a copy with words of its own is made, None for all others."""
+        if departure is None or job.message.origin != PERSONAL:
+            return None
+        known = self._plans.known(job.message.content_id, departure)
+        if known is None:
+            known = await asyncio.to_thread(personal.make, loaded, departure)
+            self._plans.keep(job.message.content_id, departure, known)
+        return known
 
     async def _departure(self, list_id: int) -> Departure:
         known = self._departures.get(list_id)
@@ -92,12 +109,21 @@ class Packer:
         self._contents.prefetch([job.message.content_id for job in jobs])
 
 
-def _make(job: Job, loaded: Loaded, departure: Departure | None, dotted: bool) -> OutgoingTransaction:
+def _make(
+    job: Job, loaded: Loaded, departure: Departure | None, dotted: bool, plan: Personal | None = None
+) -> OutgoingTransaction:
     message = job.message
     prefix, return_path = message.prefix, message.return_path
     if departure is not None:
         return_path, head = departure.copy(job.claims[0].recipient)
         prefix += head
+    body, stuffed, eight_bit = loaded.body, None, loaded.eight_bit or message.body8
+    if plan is not None:
+        more, pieces = plan.copy(job.claims[0].recipient)
+        prefix += more
+        body, eight_bit = personal.body_of(loaded, pieces)
+    elif dotted and departure is not None:
+        stuffed = loaded.stuffed  # shared by thousands of copies, or made once
     try:
         return OutgoingTransaction(
             return_path,
@@ -106,9 +132,9 @@ def _make(job: Job, loaded: Loaded, departure: Departure | None, dotted: bool) -
                 for claim in job.claims
             ),
             prefix,
-            loaded.body,
-            loaded.stuffed if dotted and departure is not None else None,  # shared by thousands of copies, or made once
-            loaded.eight_bit or message.body8,
+            body,
+            stuffed,
+            eight_bit,
             message.smtputf8,
             message.ret,
             message.envelope_id,

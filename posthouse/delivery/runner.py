@@ -14,6 +14,7 @@ from posthouse import maillog, wake
 from posthouse.configuration import Configuration, endpoint
 from posthouse.database import Bridge, Unavailable
 from posthouse.delivery import whereabouts
+from posthouse.delivery.author_policy import AuthorPolicies
 from posthouse.delivery.claims import MOST_PER_DESTINATION, Claims
 from posthouse.delivery.contents import Contents
 from posthouse.delivery.couriers.outbox import Outbox
@@ -109,6 +110,7 @@ class Runner:
         self._dispatch = Dispatch(
             self._router, self.remote, self._outbox, self._home, self._recorder, self._endings,
             self._configuration.host, settings.recipients_per_transaction,
+            AuthorPolicies(self._bridge, None if trial else self._resolver, clock),
         )  # fmt: skip
 
     def _world(self) -> World:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posthouse import maillog
-from posthouse.lists import bounces, owners, posting, replies, requests
+from posthouse.lists import bounces, mitigation, owners, posting, replies, requests
 from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POSTING, REQUEST
 from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
 from posthouse.lists.bans import ban_of
@@ -16,18 +16,35 @@ from posthouse.queue.claim import Claimed
 DEFERRED = "deferred"
 
 
-def take(claimed: Claimed, role: str, list_pk: int, detail: str, now: int, hostname: str) -> Taken:
+def authors(claimed: Claimed, list_pk: int) -> list[str]:
+    """The From values of a posting, where the list needs to know what their domains publish; else none."""
+    try:
+        mailing_list = list_of(list_pk)
+    except NoSuchList:
+        return []
+    if not mitigation.wants_policy(mailing_list):
+        return []
+    message = claimed.message
+    return Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path).fields.all("from")
+
+
+def take(
+    claimed: Claimed, role: str, list_pk: int, detail: str, now: int, hostname: str, author_policy: str = ""
+) -> Taken:
     """Do what a message at a list's address asks for; call it in one write transaction with `record_outcomes`.
 
     Then taking and being done are one commit: after a crash the message is either still in the queue and nothing
-    has happened, or all of it has. `now` in milliseconds; `hostname` is ours.
+    has happened, or all of it has. `now` in milliseconds; `hostname` is ours; `author_policy`: of a posting, what its
+    author's domain publishes for DMARC (`mitigation`).
     """
     try:
         mailing_list = list_of(list_pk)
     except NoSuchList:
         return Taken(FAILED, "there is no such list any more", "5.1.1")
     message = claimed.message
-    arrived = Arrived(message.item, message.content_id, bytes(message.prefix), message.return_path, message.origin)
+    arrived = Arrived(
+        message.item, message.content_id, bytes(message.prefix), message.return_path, message.origin, author_policy
+    )
     if role == POSTING and mailing_list.state != ACTIVE:  # it was accepted before that; the report tells its author
         return Taken(FAILED, f"the mailing list {mailing_list.address} is {mailing_list.state}", "5.2.1")
     if role == POSTING:

@@ -36,6 +36,7 @@ class Arrived:
     prefix: bytes
     return_path: str
     origin: str = ""  # where the queue had it from
+    author_policy: str = ""  # what the author's domain publishes for DMARC: see `lists.mitigation`
 
     @cached_property
     def body(self) -> keeping.Body:

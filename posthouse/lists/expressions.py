@@ -115,3 +115,12 @@ def checked_field_name(name: str) -> str:
     if not name or len(name) > 76 or not all("!" <= letter <= "~" and letter != ":" for letter in name):
         raise ValueError("names no header field")
     return name
+
+
+def checked_topic(item: str) -> str:
+    """`name: expression` as it is kept. Raises ValueError with the rule."""
+    name, colon, expression = item.partition(":")
+    name = " ".join(name.split())
+    if not name or len(name) > 60 or not colon or not expression.strip() or "," in name:
+        raise ValueError("is not written like `Tomatoes: tomato|paradeiser`")
+    return f"{name}: {checked(expression.strip())}"

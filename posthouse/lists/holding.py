@@ -55,7 +55,8 @@ def held(mailing_list: int | str | None = None, account: int | None = None) -> l
 
     Raises NoSuchList.
     """
-    rows = HeldPosting.objects.select_related("mailing_list__domain").order_by("id")
+    rows = HeldPosting.objects.filter(mailing_list__removed_at=None)  # a removed list's wait for its return
+    rows = rows.select_related("mailing_list__domain").order_by("id")
     if mailing_list is not None:
         rows = rows.filter(mailing_list_id=list_pk(mailing_list))
     if account is not None and not Account.objects.filter(pk=account, is_superuser=True).exists():
@@ -207,7 +208,8 @@ def act_by_token(token: str, now: int, reason: str = "", by: str = "link in the 
 
 
 def _row(number: int) -> HeldPosting:
-    row = HeldPosting.objects.select_related("mailing_list__domain").filter(pk=number).first()
+    rows = HeldPosting.objects.select_related("mailing_list__domain")
+    row = rows.filter(pk=number, mailing_list__removed_at=None).first()
     if row is None:
         raise NoSuchHeld(f"no posting is held under number {number}; it may have been decided already")
     return row
@@ -222,7 +224,13 @@ def _take(number: int) -> HeldPosting:
 
 
 def _arrived(row: HeldPosting) -> Arrived:
-    return Arrived(item=row.item, content_id=row.content_id, prefix=bytes(row.prefix), return_path=row.return_path)
+    return Arrived(
+        item=row.item,
+        content_id=row.content_id,
+        prefix=bytes(row.prefix),
+        return_path=row.return_path,
+        author_policy=row.author_policy,
+    )
 
 
 def _facts(row: HeldPosting) -> HeldFacts:

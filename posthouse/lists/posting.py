@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.db.models import F
 
 from posthouse import configuration, maillog
+from posthouse.address import AddressError, key_of
 from posthouse.archive import filing
 from posthouse.directory.moments import moment
-from posthouse.lists import digests, notices
+from posthouse.lists import digests, mitigation, notices, receipts, roster, topics
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken, joined
 from posthouse.lists.distribution import distribute
 from posthouse.lists.manners import may_answer
@@ -16,8 +17,10 @@ from posthouse.lists.moderation import case as cases
 from posthouse.lists.moderation.cleansing import cleansed
 from posthouse.lists.moderation.consequences import follow
 from posthouse.lists.moderation.hold import hold
-from posthouse.lists.moderation.rules import ACCEPT, HOLD, REJECT, Verdict, judge
-from posthouse.lists.preparation.steps import prepare
+from posthouse.lists.moderation.rules import ACCEPT, DISCARD, HOLD, REJECT, Verdict, judge
+from posthouse.lists.preparation.altering import Alteration, alteration, as_kept
+from posthouse.lists.preparation.steps import Circumstances, prepare
+from posthouse.message.compose import Attached
 from posthouse.message.identity import message_id_hash
 
 
@@ -34,7 +37,10 @@ def take(mailing_list: MailingList, arrived: Arrived, now: int) -> Taken:
 def _obey(case: cases.Case, verdict: Verdict, now: int) -> Taken:
     mailing_list, arrived = case.mailing_list, case.arrived
     if verdict.disposition == ACCEPT:
-        number = publish(mailing_list, arrived, now)
+        altered = alteration(mailing_list, arrived)
+        if altered.is_empty:
+            return _emptied(case, now)
+        number = publish(mailing_list, arrived, now, altered)
         return Taken(DELIVERED, f"accepted by the list for {number} members", "2.0.0")
     if verdict.disposition == HOLD:
         number = hold(case, verdict, now)
@@ -44,14 +50,53 @@ def _obey(case: cases.Case, verdict: Verdict, now: int) -> Taken:
     return Taken(DELIVERED, f"{verdict.disposition}ed by the list: {verdict.reason}", "2.0.0")
 
 
-def publish(mailing_list: MailingList, arrived: Arrived, now: int) -> int:
-    """Keep the posting exactly as it came, prepare what its copies share, send one to every member: how many."""
+def _emptied(case: cases.Case, now: int) -> Taken:
+    """The content filter leaves nothing of a posting: what the list wants done then."""
+    row, arrived, action = case.mailing_list, case.arrived, case.mailing_list.filter_action
+    if action in ("forward", "preserve"):  # to the owners, or (nobody named) to the site's administrators
+        values = {"author": case.author, "subject": arrived.subject or "(no subject)"}
+        attached = [Attached("posting.eml", "message/rfc822", joined(arrived.prefix, arrived.content))]
+        people = roster.staff(row.pk)
+        if action == "forward" or not (
+            sent := notices.send(row, "filtered", [], values, now=now, because=arrived.item, attachments=attached)
+        ):
+            sent = notices.send(row, "filtered", people, values, now=now, because=arrived.item, attachments=attached)
+        action = DISCARD if sent else HOLD  # it must be somewhere
+    verdict = Verdict(action, "content-filter", "Nothing of it is of a kind that the list lets through.")
+    maillog.judged(now, arrived.item, row.address, verdict.disposition, verdict.rule, verdict.trace)
+    return _obey(case, verdict, now)
+
+
+def publish(mailing_list: MailingList, arrived: Arrived, now: int, altered: Alteration | None = None) -> int:
+    """Keep the posting, prepare what its copies share, send one to everybody who gets one: how many.
+
+    `altered`: what the content filter made of it; None: ask it here, and let pass what it would leave nothing of.
+    """
     # The list's row is locked first, here and in `subscription`: two acts never wait for each other in a circle.
     MailingList.objects.filter(pk=mailing_list.pk).update(last_post_at=moment(now), post_id=F("post_id") + 1)
-    message_id, permalink = file(mailing_list, arrived, now)
-    digests.gather(mailing_list, arrived, message_id, permalink, now)
-    prepared = prepare(mailing_list, joined(arrived.prefix, arrived.content), message_id, permalink)
-    return distribute(mailing_list, arrived, prepared, now)
+    if "%" in mailing_list.subject_prefix:
+        mailing_list.refresh_from_db(fields=["post_id"])
+    with as_kept(mailing_list, arrived, altered or alteration(mailing_list, arrived)) as kept:
+        message_id, permalink = file(mailing_list, kept, now)
+        digests.gather(mailing_list, kept, message_id, permalink, now)
+        circumstances = Circumstances(
+            message_id,
+            permalink,
+            number=mailing_list.post_id - 1,
+            mitigation=mitigation.mitigation(mailing_list, _author_key(arrived), arrived.author_policy),
+            topics=topics.of(mailing_list, arrived),
+        )
+        prepared = prepare(mailing_list, joined(kept.prefix, kept.content), circumstances)
+    copies = distribute(mailing_list, arrived, prepared, now, circumstances.topics)
+    receipts.acknowledge(mailing_list, arrived, permalink, now)
+    return copies
+
+
+def _author_key(arrived: Arrived) -> str:
+    try:
+        return key_of(arrived.author[1])
+    except AddressError:
+        return ""
 
 
 def file(mailing_list: MailingList, arrived: Arrived, now: int) -> tuple[str, str]:

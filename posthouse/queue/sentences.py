@@ -58,9 +58,13 @@ def _accepted(address: str, detail: Detail) -> str:
 
 def _enqueued(address: str, detail: Detail) -> str:
     because = f" because of {_item(detail['because'])}" if detail.get("because") else ""
-    what = {"list": "copies for", "report": "a report for", "bounce": "a report for", "notice": "a notice for"}.get(
-        detail.get("origin", ""), f"a message ({detail.get('origin', '?')}) for"
-    )
+    what = {
+        "list": "copies for",
+        "personal": "copies for",
+        "report": "a report for",
+        "bounce": "a report for",
+        "notice": "a notice for",
+    }.get(detail.get("origin", ""), f"a message ({detail.get('origin', '?')}) for")
     return f"enqueued {what} {_recipients(detail)}, return path {_path(address)}{because}"
 
 

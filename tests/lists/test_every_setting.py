@@ -21,6 +21,13 @@ _ALIASES = f"{_RULES}test_a_posting_that_does_not_name_the_list_is_held_unless_a
 _POLICIES = "lists/test_policies.py::"
 _IDENTITY = "scenarios/test_identity.py::test_name_description_and_information_stand_where_people_look"
 
+_ALTERED = "lists/test_alterations.py::"
+_ANSWERS = f"{_ALTERED}test_answers_go_where_the_list_says"
+_MITIGATED = f"{_ALTERED}test_what_a_policy_entails"
+_TOPICS = f"{_ALTERED}test_members_get_what_their_topics_match"
+_FILTERED = "lists/test_filtering.py::test_unwanted_parts_go_and_the_others_keep_their_bytes"
+_PERSONAL = "scenarios/test_personal_copies.py::test_header_and_footer_name_their_reader"
+
 # The module of an area in posthouse/lists/settings -> its settings -> the test (file::function).
 PROVED: Mapping[str, Mapping[str, str]] = {
     "identity": {
@@ -38,6 +45,41 @@ PROVED: Mapping[str, Mapping[str, str]] = {
         "send_welcome_message": "lists/test_joining.py::test_greetings_are_left_out_where_the_list_wants_it",
         "send_goodbye_message": "lists/test_joining.py::test_greetings_are_left_out_where_the_list_wants_it",
         "admin_notify_mchanges": f"{_POLICIES}test_owners_are_told_of_who_joins_and_leaves_where_they_want_it",
+    },
+    "alterations": {
+        "subject_prefix": f"{_ALTERED}test_the_prefix_counts_postings",
+        "header": _PERSONAL,
+        "footer": _PERSONAL,
+        "personalize": _PERSONAL,
+        "reply_goes_to_list": _ANSWERS,
+        "reply_to_address": _ANSWERS,
+        "first_strip_reply_to": _ANSWERS,
+        "include_rfc2369_headers": f"{_ALTERED}test_without_list_fields_copies_have_none_of_them",
+        "anonymous_list": f"{_ALTERED}test_an_anonymous_list_tells_nobody_who_wrote",
+    },
+    "filtering": {
+        "filter_content": "lists/test_filtering.py::test_copies_and_the_archive_have_what_the_filter_left",
+        "filter_types": _FILTERED,
+        "pass_types": _FILTERED,
+        "filter_extensions": _FILTERED,
+        "pass_extensions": _FILTERED,
+        "filter_action": "lists/test_filtering.py::test_what_happens_to_a_posting_of_which_nothing_remains",
+        "collapse_alternatives": "lists/test_filtering.py::test_of_alternatives_the_first_that_says_something_stays",
+        "convert_html_to_plaintext": "lists/test_filtering.py::test_html_is_told_as_plain_text",
+    },
+    "dmarc": {
+        "dmarc_mitigate_action": _MITIGATED,
+        "dmarc_mitigate_unconditionally": _MITIGATED,
+        "dmarc_addresses": _MITIGATED,
+        "dmarc_moderation_notice": "scenarios/test_dmarc.py::test_a_rejected_author_is_told_the_lists_own_words",
+        "dmarc_wrapped_message_text": f"{_ALTERED}test_a_wrapped_posting_is_attached_as_it_came",
+    },
+    "recipients": {
+        "topics_enabled": _TOPICS,
+        "topics": _TOPICS,
+        "topics_bodylines_limit": _TOPICS,
+        "regular_include_lists": f"{_ALTERED}test_the_members_of_an_included_list_get_copies_once",
+        "regular_exclude_lists": f"{_ALTERED}test_members_of_an_excluded_list_get_it_from_there",
     },
     "bounces": {
         "process_bounces": _DAYS,

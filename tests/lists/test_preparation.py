@@ -16,7 +16,7 @@ from posthouse.directory.models import Domain
 from posthouse.lists import notices
 from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.models import HeldPosting, MailingList
-from posthouse.lists.preparation.steps import FOREIGN, prepare
+from posthouse.lists.preparation.steps import FOREIGN, Circumstances, prepare
 from posthouse.message.headers import Fields
 from tests.lists.scene import arrives, has_list, letter
 from tests.people import ANA, GARDEN
@@ -37,7 +37,7 @@ def garden(**values: str | bool) -> MailingList:
 
 
 def prepared(content: bytes, **values: str | bool) -> bytes:
-    return prepare(garden(**values), content, "made-up@posthouse.invalid", "http://localhost/x/")
+    return prepare(garden(**values), content, Circumstances("made-up@posthouse.invalid", "http://localhost/x/"))
 
 
 def untouched(content: bytes, *also: str) -> list[bytes]:
@@ -176,6 +176,8 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "member-joined": "address member by",
         "member-left": "address member by",
         "state": "state means reason",
+        "posted": "address subject permalink",
+        "filtered": "author subject",
     }.get(path.stem, "address")
     subject, text = notices.render(garden(), path.stem, dict.fromkeys(offered.split(), "x"), path.parent.name)
     assert subject and text.endswith("\n")

@@ -36,6 +36,7 @@ def hold(case: Case, verdict: Verdict, now: int) -> int:
         rule=verdict.rule,
         reason=verdict.reason,
         hits="\n".join(hits_of(verdict)),
+        author_policy=arrived.author_policy,
         held_at=moment(now),
     )
     if row.admin_immed_notify:

@@ -4,12 +4,13 @@ one of `COLLECTED` speaks against it, for all their reasons together; else it is
 
 from __future__ import annotations
 
-from posthouse.lists.moderation import contents, senders
+from posthouse.lists.moderation import contents, policy, senders
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.header_matches import header_match
 from posthouse.lists.moderation.verdict import ACCEPT, DEFER, DISCARD, HOLD, REJECT, Rule, Verdict
 
 RULES: tuple[Rule, ...] = (
+    policy.dmarc,
     senders.no_author,
     senders.approved,
     senders.loop,

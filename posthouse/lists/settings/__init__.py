@@ -13,9 +13,12 @@ from posthouse.lists.settings import (
     archiving,
     bounces,
     digests,
+    dmarc,
+    filtering,
     identity,
     membership,
     postings,
+    recipients,
 )
 from posthouse.lists.settings.kinds import SECRET, Setting, Value, items, parsed
 
@@ -23,6 +26,9 @@ SETTINGS: tuple[Setting, ...] = (
     *identity.SETTINGS,
     *postings.SETTINGS,
     *alterations.SETTINGS,
+    *filtering.SETTINGS,
+    *dmarc.SETTINGS,
+    *recipients.SETTINGS,
     *membership.SETTINGS,
     *bounces.SETTINGS,
     *digests.SETTINGS,
