@@ -103,6 +103,9 @@ def test_a_wrong_password_and_the_answer_of_a_machine_decide_nothing() -> None:
         assert "not obeyed" in answer(notice, "I am on holiday", field)
     assert HeldPosting.objects.count() == 1
     token = links.reply_token(HeldPosting.objects.get().pk)
+    bent = f"{token[:9]}{'a' if token[9] != 'a' else 'b'}{token[10:]}"
+    arrives(letter(OWEN, "x@y.example"), f"garden-confirm+{bent}@lists.example", OWEN)
+    assert HeldPosting.objects.count() == 1
     assert links.read_reply(token.upper()) == HeldPosting.objects.get().pk
     has_list("other@lists.example")
     arrives(letter(OWEN, "x@y.example"), f"other-confirm+{token}@lists.example", OWEN)
