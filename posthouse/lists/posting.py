@@ -103,13 +103,19 @@ def file(mailing_list: MailingList, arrived: Arrived, now: int) -> tuple[str, st
     """Put the posting in the archive: its bare Message-ID and its permalink, "" where the list keeps nothing."""
     reading = arrived.reading()
     message_id = reading.message_id or ""
-    if mailing_list.archive_policy == "never":
+    if mailing_list.archive_policy == "never" or _wants_no_archive(arrived):
         return message_id, ""
     filed = filing.file(mailing_list.address, arrived.content_id, reading, now // 1000)
     key = filed.key or message_id_hash(message_id)
     permalink = filing.permalink(configuration.active().web.base_url, mailing_list.address, key)
     maillog.filed(now, arrived.item, mailing_list.address, message_id, permalink)
     return message_id, permalink
+
+
+def _wants_no_archive(arrived: Arrived) -> bool:
+    """Whether the author asks that it be kept nowhere (X-No-Archive with any value, X-Archive: no)."""
+    says = (arrived.fields.first("x-archive") or "").strip().lower()
+    return says == "no" or "x-no-archive" in arrived.fields
 
 
 def tell_rejected(mailing_list: MailingList, arrived: Arrived, reason: str, now: int, *, bounded: bool) -> None:

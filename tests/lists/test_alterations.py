@@ -274,3 +274,15 @@ def test_members_who_want_it_get_a_receipt(sqlite: Configuration) -> None:
     assert b"Beans" in receipt and not notices_for(BEN)
     posts(ANA, "-", GARDEN, "Beans", 1_700_000_000_000, "Auto-Submitted: auto-generated")
     assert len(notices_for(ANA)) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "kept"), [("X-No-Archive: yes", 0), ("X-Archive: no", 0), ("X-Archive: yes", 1), ("X-Other: no", 1)]
+)
+def test_an_author_may_ask_that_a_posting_is_kept_nowhere(sqlite: Configuration, field: str, kept: int) -> None:
+    has_list(members=[BEN])
+    posts(ANA, "-", GARDEN, "Secret", 1_700_000_000_000, field)
+    posts(BEN, "-", GARDEN, "Secret", 1_700_000_000_001, field)
+    [(_, copy, _)] = waiting()
+    assert Posting.objects.count() == kept
+    assert ("archived-at" in Fields(copy)) == bool(kept)
