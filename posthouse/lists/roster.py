@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -287,38 +287,38 @@ def _rows(condition: str, parameters: Sequence[str | int]) -> list[MemberFacts]:
         )
         pks = [int(row[0]) for row in cursor.fetchall()]
     found: dict[int, MemberFacts] = {}
+    site = SitePreferences.objects.filter(pk=1).values(*BUILT_IN).first() or {}
+    last = {name: value if site.get(name) is None else site[name] for name, value in BUILT_IN.items()}
     for start in range(0, len(pks), _BATCH):
-        rows = Membership.objects.filter(pk__in=pks[start : start + _BATCH])
-        site = SitePreferences.objects.filter(pk=1).first()
-        for row in rows.select_related("mailing_list__domain", "address__account"):
-            found[row.pk] = _facts(row, site)
+        # Plain values: a roster of ten thousand costs a fraction of what model instances would.
+        for pk, *values in Membership.objects.filter(pk__in=pks[start : start + _BATCH]).values_list("pk", *_COLUMNS):
+            found[pk] = _facts(dict(zip(_COLUMNS, values, strict=True)), last)
     return [found[pk] for pk in pks if pk in found]
 
 
-def _facts(row: Membership, site: SitePreferences | None) -> MemberFacts:
-    places = (row, row.address, row.address.account, site)
+_OWN = ("role", "moderation_action", "joined_at", "bounces", "last_bounce_at", "last_bounce")
+_COLUMNS = (
+    "mailing_list__list_name", "mailing_list__domain__name", "address__original", "address__display_name", *_OWN,
+    *(f"{place}{name}" for name in BUILT_IN for place in ("", "address__", "address__account__")),
+)  # fmt: skip
 
-    def holds(name: str) -> Any:
-        said = (getattr(place, name, None) for place in places if place is not None)
-        return next((value for value in said if value is not None), BUILT_IN[name])
 
+def _facts(row: Mapping[str, Any], last: Mapping[str, str | bool]) -> MemberFacts:
+    """`last`: what holds where membership, address and account say nothing."""
+    holds: dict[str, Any] = {}
+    for name, value in last.items():
+        said = row[name]
+        if said is None:
+            said = row[f"address__{name}"]
+        if said is None:
+            said = row[f"address__account__{name}"]
+        holds[name] = value if said is None else said
     return MemberFacts(
-        list_address=f"{row.mailing_list.list_name}@{row.mailing_list.domain.name}",
-        address=row.address.original,
-        display_name=row.address.display_name,
-        role=row.role,
-        delivery_status=holds("delivery_status"),
-        receive_list_copy=holds("receive_list_copy"),
-        receive_own_postings=holds("receive_own_postings"),
-        acknowledge_posts=holds("acknowledge_posts"),
-        delivery_mode=holds("delivery_mode"),
-        hide_address=holds("hide_address"),
-        preferred_language=holds("preferred_language"),
-        moderation_action=row.moderation_action,
-        joined_at=row.joined_at,
-        bounces=row.bounces,
-        last_bounce_at=row.last_bounce_at,
-        last_bounce=row.last_bounce,
+        list_address=f"{row['mailing_list__list_name']}@{row['mailing_list__domain__name']}",
+        address=row["address__original"],
+        display_name=row["address__display_name"],
+        **holds,
+        **{name: row[name] for name in _OWN},
     )
 
 

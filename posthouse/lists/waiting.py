@@ -41,8 +41,11 @@ def expire(now: int) -> int:
 
 def summary(now: int) -> int:
     """Remind the moderators of every list where something waits, once a day: of how many lists. `now` in ms."""
-    counted = dict(HeldPosting.objects.values_list("mailing_list_id").annotate(number=Count("id")))
-    requests = Pending.objects.filter(waits_for="moderator", expires_at__gt=moment(now))
+    held = HeldPosting.objects.filter(mailing_list__removed_at=None)
+    counted = dict(held.values_list("mailing_list_id").annotate(number=Count("id")))
+    requests = Pending.objects.filter(
+        waits_for="moderator", expires_at__gt=moment(now), mailing_list__removed_at=None
+    )  # fmt: skip
     asked = dict(requests.values_list("mailing_list_id").annotate(number=Count("id")))
     reminded = 0
     for pk in sorted({*counted, *asked}):

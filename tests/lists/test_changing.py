@@ -11,7 +11,7 @@ from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.models import Archive, Posting
 from posthouse.content.models import Content
 from posthouse.directory import accounts, domains
-from posthouse.lists import addresses, creation, holding, roster
+from posthouse.lists import addresses, creation, holding, roster, waiting
 from posthouse.lists.errors import BadName, BadSetting, ListExists, NoSuchList
 from posthouse.routing import Refused, ToList, route
 from tests.lists.scene import DAY, arrives, copies, has_list, letter, notices_for, posts
@@ -145,8 +145,9 @@ def test_a_removed_list_comes_back_with_everything_for_thirty_days() -> None:
     before = creation.show(GARDEN)
     creation.remove(GARDEN, now=now())
     assert leads_to(GARDEN)[0].startswith("550 5.1.1")
-    assert [creation.all_lists(), roster.find(ANA)] == [[], []]
+    assert [creation.all_lists(), roster.find(ANA), holding.held()] == [[], [], []]
     assert reading.archive(GARDEN).postings == 1  # its archive stays
+    assert waiting.summary(now()) == 0  # nobody is reminded of what waits for its return
     [removed] = creation.removed()
     assert (removed.address, removed.members, (removed.until - removed.removed_at).days) == (GARDEN, 2, 30)
     assert creation.purge(now() + 29 * DAY) == 0
