@@ -331,6 +331,11 @@ def test_the_verified_addresses_of_an_account_are_one_person() -> None:
     Address.objects.filter(key=CLEO).update(verified_at=Address.objects.get(key=ANA).verified_at)
     posts(CLEO)
     assert verdict()[0] == "accept"
+    proved = Address.objects.get(key=ANA).verified_at
+    Address.objects.filter(key=ANA).update(verified_at=None)  # anybody could say that it is theirs
+    posts(CLEO)
+    assert verdict() == ("hold", "nonmember")
+    Address.objects.filter(key=ANA).update(verified_at=proved)
     Membership.objects.filter(address__key=ANA).update(moderation_action="reject")
     posts(CLEO)
     assert verdict() == ("reject", "member")

@@ -33,11 +33,12 @@ def test_a_strangers_posting_is_held_and_its_owner_and_author_are_told(house: Ho
     assert outside.copies_for(ANA) == outside.copies_for(BEN) == []
     [(path_to_owner, told)] = outside.copies_for(OWEN)
     assert EVE in told["Subject"] and path_to_owner == ""
-    assert f"https://lists.example/held/{number}/" in told.get_body().get_content()
+    assert f"https://lists.example/held/{number}/" in told.get_body(("plain",)).get_content()
     assert "Let me in, said Eve." in told.as_string()  # the posting is with it
     [(path_to_author, answer)] = outside.copies_for(EVE)
     assert path_to_author == "" and answer["Auto-Submitted"] == "auto-replied"
-    assert "not a member" in answer.get_content() and "May I?" in answer.get_content()
+    said = answer.get_body(("plain",)).get_content()
+    assert "not a member" in said and "May I?" in said
 
 
 def test_automatic_mail_that_is_held_is_not_answered(house: House, outside: Outside) -> None:
@@ -82,7 +83,7 @@ def test_a_rejected_posting_goes_back_with_the_reason_and_nowhere_else(house: Ho
     assert outside.copies_for(BEN) == []
     _, rejection = outside.copies_for(EVE)[-1]
     assert "not accepted" in rejection["Subject"]
-    assert "Only about vegetables." in rejection.get_content()
+    assert "Only about vegetables." in rejection.get_body(("plain",)).get_content()
 
 
 def test_a_discarded_posting_is_gone_and_nobody_is_told(house: House, outside: Outside) -> None:
@@ -118,7 +119,7 @@ def test_an_owner_decides_on_the_web(house: House, outside: Outside, browser: Br
     house.settles()
 
     assert subjects_for(outside, BEN) == ["[Garden] A question"]
-    assert "No trade here." in outside.copies_for(EVE)[-1][1].get_content()
+    assert "No trade here." in outside.copies_for(EVE)[-1][1].get_body(("plain",)).get_content()
     assert "Nothing waits" in browser.visits("/held/").text
 
 
@@ -147,7 +148,7 @@ def test_to_an_announce_list_only_its_owners_post(house: House, outside: Outside
 
     assert subjects_for(outside, BEN) == ["[Garden] Harvest on Sunday"]
     [rejection] = [message for _, message in outside.copies_for(ANA) if "not accepted" in message["Subject"]]
-    assert "Only the owners and moderators post" in rejection.get_content()
+    assert "Only the owners and moderators post" in rejection.get_body(("plain",)).get_content()
     [(_, copy), *_] = outside.copies_for(BEN)
     assert copy["List-Post"].startswith("NO")  # RFC 2369 §3.4
 

@@ -15,7 +15,7 @@ from tests.running_house import Browser, House
 def notice_for(outside: Outside, address: str) -> tuple[str, str]:
     """(text, address to answer to) of the last notice somebody got."""
     _, told = outside.copies_for(address)[-1]
-    return told.get_body().get_content(), str(told["Reply-To"]).strip("<>")
+    return told.get_body(("plain",)).get_content(), str(told["Reply-To"]).strip("<>")
 
 
 def test_the_owner_releases_with_the_link_of_the_notice(house: House, outside: Outside, browser: Browser) -> None:
