@@ -31,6 +31,7 @@ from posthouse.delivery.transport_security import PlainHosts, opportunistic_cont
 from posthouse.delivery.turns import Turns
 from posthouse.dns.lookups import Lookups
 from posthouse.dns.resolver import Resolver
+from posthouse.lists import periodic
 from posthouse.queue import claim as claiming
 from posthouse.queue import returning, sweep
 from posthouse.queue.errors import ClaimantGone
@@ -43,6 +44,7 @@ GATHER_SECONDS = 0.01  # claims follow each other no faster, so that what arrive
 TROUBLED_SECONDS = 1.0  # until the next try when the database is not available
 RENEW_SECONDS = claiming.LEASE / 3000
 CHORE_SECONDS = 60.0  # of the clock, between looks for late mail and leftovers
+PERIODIC_SECONDS = 60.0  # of the clock, between looks at what lists do by the clock
 TICK_SECONDS = 1.0
 IDLE_LINE_SECONDS = 2.0
 REPEATED_MS = 60_000  # when a delivery that is still under way comes back to us, it waits for so long
@@ -71,7 +73,7 @@ class Runner:
         self._tasks: list[asyncio.Task[None]] = []
         self._hearings: list[wake.Hearing] = []
         self._stopping = False
-        self._next_chores = self._next_reckoning = float("-inf")
+        self._next_chores = self._next_reckoning = self._next_periodic = float("-inf")
         self._reports_due = True
         self._doubtful = False  # the database was away: it may have claims of ours that we never heard of
 
@@ -92,7 +94,7 @@ class Runner:
             wake.hear(self._configuration, wake.DIRECTORY, self.forget),
         ]
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._work()), loop.create_task(self._look_after())]
+        self._tasks = [loop.create_task(one) for one in (self._work(), self._look_after(), self._keep_time())]
 
     def _build(self) -> None:
         settings, clock = self._configuration.delivery, self._clock
@@ -316,6 +318,22 @@ class Runner:
         await self._bridge.read(sweep.sweep, now, self._configuration.maillog.retention_days)
         self.remote.tidy()
 
+    async def _keep_time(self) -> None:
+        """Begin what lists do by the clock; beside everything else, since it may take long."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if not 0 < self._next_periodic - self._clock() <= PERIODIC_SECONDS:  # beyond it: the clock was set back
+                await self._periodic()
+
+    async def _periodic(self) -> None:
+        self._next_periodic = self._clock() + PERIODIC_SECONDS
+        try:
+            await self._bridge.read(periodic.run, self._endings.now())
+        except Unavailable as error:
+            log.warning("periodic work waits for the database: %s", error)
+        except Exception:
+            log.exception("periodic work failed")
+
     async def settle(self) -> None:
         """For tests and tools: deliver until nothing is due at the clock's present time and nothing is under way."""
         if not self._claimant:
@@ -332,6 +350,7 @@ class Runner:
                 continue
             async with self._turn:
                 await self._chores()
+                await self._periodic()
                 due = await self._bridge.read(claiming.next_due, self._endings.now())
             if (due is None or due > self._endings.now()) and not len(self.claims):
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posthouse import maillog
-from posthouse.lists import bounces, mitigation, owners, posting, replies, requests
+from posthouse.lists import autoresponses, bounces, mitigation, owners, posting, replies, requests
 from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POSTING, REQUEST
 from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
 from posthouse.lists.bans import ban_of
@@ -47,13 +47,15 @@ def take(
     )
     if role == POSTING and mailing_list.state != ACTIVE:  # it was accepted before that; the report tells its author
         return Taken(FAILED, f"the mailing list {mailing_list.address} is {mailing_list.state}", "5.2.1")
-    if role == POSTING:
-        return posting.take(mailing_list, arrived, now)
     if role in (OWNER, JOIN) and (ban := ban_of(list_pk, senders(arrived))):
         maillog.judged(now, arrived.item, mailing_list.address, "discard", "banned-address", f"Banned by {ban}.")
         return Taken(DELIVERED, "discarded by the list: one of its senders is banned", "2.0.0")
     if role == CONFIRM and replies.is_reply(detail):
         return replies.take(mailing_list, arrived, detail, now)
+    if answered := autoresponses.take(mailing_list, arrived, role, now):
+        return answered
+    if role == POSTING:
+        return posting.take(mailing_list, arrived, now)
     if role == OWNER:
         return owners.take(mailing_list, arrived, now)
     if role == BOUNCES:

@@ -213,10 +213,13 @@ def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, *
     with transaction():
         rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address))
         pks = list(rows.values_list("pk", flat=True))
+        changed: dict[str, Any] = dict(values)
+        if "delivery_status" in values:
+            changed["delivery_resumes_at"] = None  # what was said of a vacation holds no longer
         if "delivery_mode" not in values or not pks:
-            return bool(pks) and Membership.objects.filter(pk__in=pks).update(**values) > 0
+            return bool(pks) and Membership.objects.filter(pk__in=pks).update(**changed) > 0
         with last_digests.noticed("m.id = %s", [pks[0]]):
-            return Membership.objects.filter(pk__in=pks).update(**values) > 0
+            return Membership.objects.filter(pk__in=pks).update(**changed) > 0
 
 
 def refuse_unknown_action(action: str) -> None:

@@ -159,6 +159,7 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "probe": "address reason",
         "pending": "count waiting",
         "digest-masthead": "title",
+        "autoresponse": "text",
         "rejected": "author subject reason",
         "confirm-join": "address token confirm_url expires",
         "confirm-leave": "address token confirm_url expires",

@@ -11,6 +11,7 @@ from posthouse.lists.errors import BadSetting
 from posthouse.lists.settings import (
     alterations,
     archiving,
+    autoresponses,
     bounces,
     digests,
     dmarc,
@@ -32,6 +33,7 @@ SETTINGS: tuple[Setting, ...] = (
     *membership.SETTINGS,
     *bounces.SETTINGS,
     *digests.SETTINGS,
+    *autoresponses.SETTINGS,
     *archiving.SETTINGS,
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}

@@ -88,6 +88,7 @@ def preferences(words: tuple[str, ...], address_only: bool, site: bool, as_json:
     """
     from posthouse.directory import accounts as acts
     from posthouse.directory import preferences as said
+    from posthouse.lists import digests
 
     address = "" if site else next((word for word in words if "=" not in word), "")
     if not site and not address:
@@ -98,13 +99,13 @@ def preferences(words: tuple[str, ...], address_only: bool, site: bool, as_json:
         said.set_site(values)
         found = said.of_site()
     elif address_only:
-        said.set_address(address, values)
+        digests.set_address_preferences(address, values)
         found = said.of_address(address)
     else:
         account = acts.find(address)
         if account is None:
             fail(f"{address} has no account; for the address alone use --address-only", NOT_FOUND)
-        said.set_account(account.id, values)
+        digests.set_account_preferences(account.id, values)
         found = said.of_account(account.id)
     if as_json:
         say_json(found)

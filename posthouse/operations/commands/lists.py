@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import click
 
@@ -206,3 +207,30 @@ def restore(address: str) -> None:
 
     made = creation.restore(int(address) if address.isdecimal() else address.lower())
     click.echo(f"{made.address} is back with {made.members} members.")
+
+
+@lists.command("digest")
+@click.argument("address")
+@click.option("--send", "sends", is_flag=True, help="Send what was gathered now.")
+@click.option("--bump", is_flag=True, help="Begin a new volume first.")
+@json_option
+@answers
+def digest(address: str, sends: bool, bump: bool, as_json: bool) -> None:
+    """Show what waits for a list's next digest, send it, or begin a new volume."""
+    from posthouse.lists import digests
+
+    if bump:
+        digests.bump(address)
+    sent = digests.send(address, time.time_ns() // 1_000_000) if sends else []
+    found = digests.gathered(address)
+    if as_json:
+        say_json({"sent": sent, "next": found})
+        return
+    for one in sent:
+        click.echo(f"Vol {one.volume}, Issue {one.number}: {one.postings} postings for {one.recipients} readers.")
+    if sends and not sent:
+        click.echo("Nothing went out: nothing was gathered, or nobody reads digests of this list.")
+    click.echo(
+        f"Next of {found.list_address}: Vol {found.volume}, Issue {found.number}; "
+        f"{found.postings} postings wait, {found.octets / 1024:.1f} KB."
+    )

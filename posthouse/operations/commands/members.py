@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
@@ -241,3 +242,22 @@ def restart(mailing_list: str, addresses: tuple[str, ...], as_json: bool) -> Non
     else:
         for address, begun in done.items():
             click.echo(f"{address}: {'gets mail again' if begun else 'was not stopped by bounces'}")
+
+
+@members.command("vacation")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("address")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which delivery begins again.")
+@click.option("--end", is_flag=True, help="Begin delivery again now.")
+@answers
+def vacation(mailing_list: str, address: str, until: datetime | None, end: bool) -> None:
+    """Stop a member's delivery until a day, or show until when it is stopped."""
+    from posthouse.lists import vacation as acts
+
+    now = now_ms()
+    if end and not acts.end(mailing_list, address, "command line", now):
+        fail(f"{address} has no vacation from {mailing_list}", 3)
+    if until and not acts.begin(mailing_list, address, until.replace(tzinfo=UTC), "command line", now):
+        fail(f"{address} is not a member", 3)
+    day = acts.ends_at(mailing_list, address)
+    click.echo(f"{address}: no delivery until {day:%Y-%m-%d %H:%M} UTC." if day else f"{address}: no vacation.")
