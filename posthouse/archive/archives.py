@@ -17,18 +17,30 @@ SLOTS = 1 << 10  # archives that number their postings of one second apart from 
 _BATCH = 1_000
 
 
-def open_archive(address: str, display_name: str = "", description: str = "", policy: str = PUBLIC) -> bool:
+def open_archive(
+    address: str, display_name: str = "", description: str = "", policy: str = PUBLIC, obscure_addresses: bool = False
+) -> bool:
     """Open an archive under a list's posting address; false when it was open already (then nothing changes)."""
     _check(policy)
     with transaction():
         _, made = Archive.objects.get_or_create(
-            address=address, defaults={"display_name": display_name, "description": description, "policy": policy}
+            address=address,
+            defaults={
+                "display_name": display_name,
+                "description": description,
+                "policy": policy,
+                "obscure_addresses": obscure_addresses,
+            },
         )
     return made
 
 
 def update_archive(
-    address: str, display_name: str | None = None, description: str | None = None, policy: str | None = None
+    address: str,
+    display_name: str | None = None,
+    description: str | None = None,
+    policy: str | None = None,
+    obscure_addresses: bool | None = None,
 ) -> None:
     """Change what is said of an archive and who may read it; None leaves as it is. Raises NoSuchArchive."""
     if policy is not None:
@@ -38,8 +50,10 @@ def update_archive(
         archive.display_name = archive.display_name if display_name is None else display_name[:255]
         archive.description = archive.description if description is None else description
         archive.policy = archive.policy if policy is None else policy
+        if obscure_addresses is not None:
+            archive.obscure_addresses = obscure_addresses
         archive.version += 1
-        archive.save(update_fields=["display_name", "description", "policy", "version"])
+        archive.save(update_fields=["display_name", "description", "policy", "obscure_addresses", "version"])
 
 
 def rename_archive(address: str, new_address: str) -> None:

@@ -31,6 +31,7 @@ class Archive(models.Model):
     postings = models.IntegerField(default=0)
     last_at = models.BigIntegerField(default=0)
     version = models.IntegerField(default=0)  # grows with each change; pages make their ETag of it
+    obscure_addresses = models.BooleanField(default=False, db_default=False)  # on pages that everybody may read
 
     class Meta:
         db_table = "archive_archive"

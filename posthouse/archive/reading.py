@@ -10,7 +10,7 @@ from django.db import connection
 
 from posthouse.archive.counting import NUMBER_BITS, first_second
 from posthouse.archive.errors import Gone, NoSuchArchive, NoSuchPosting
-from posthouse.archive.render import blocks
+from posthouse.archive.render import blocks, obscure
 from posthouse.archive.rows import marks, select_in
 from posthouse.archive.tree import Leaf, Place, ordered
 from posthouse.archive.views import (
@@ -37,7 +37,9 @@ MAX_TREE = 5_000  # postings; a thread with more is shown by date, one page of i
 MAX_ANSWERS = 100
 _TEXT_IN_THREAD, _TEXT_ALONE = 64_000, 1_000_000  # characters of a text that are shown
 
-_ARCHIVE = "a.id, a.address, a.display_name, a.description, a.policy, a.postings, a.last_at, a.version"
+_ARCHIVE = (
+    "a.id, a.address, a.display_name, a.description, a.policy, a.postings, a.last_at, a.version, a.obscure_addresses"
+)
 _POSTING = (
     "p.key, p.message_id, p.parent_key, p.by_subject, p.variant, p.author_name, p.author_address, p.sent_at, "
     'p."offset", p.filed_at, p.subject, p.attachments, substr(x.body, 1, %s)'
@@ -175,8 +177,8 @@ def thread(address: str, key: str, page: int = 1, size: int = ENTRIES_ON_PAGE) -
         row = cursor.fetchone()
         if row is None:
             raise _missing(cursor, address, key, "thread")
-        facts = ArchiveFacts(*row[:8])
-        number, own_key, subject, started_at, last_at, postings = row[8:]
+        facts = ArchiveFacts(*row[:9])
+        number, own_key, subject, started_at, last_at, postings = row[9:]
         absent: dict[str, str] = {}
         authors = 0
         if postings > MAX_TREE:
@@ -189,7 +191,7 @@ def thread(address: str, key: str, page: int = 1, size: int = ENTRIES_ON_PAGE) -
             page = min(max(page, 1), pages)
             places = places[(page - 1) * size : page * size]
             authors = len({head.author_name for head in heads.values()})
-        entries = _entries(cursor, facts.id, places, heads, absent)
+        entries = _entries(cursor, facts, places, heads, absent)
         return ThreadView(
             facts, own_key, subject, started_at, last_at, postings, authors, entries, page, pages,
             _thread_beside(cursor, facts.id, last_at, number, ">", "ASC"),
@@ -227,17 +229,17 @@ def _by_date(cursor: Any, thread: int, most: int, skip: int) -> tuple[list[Place
 
 
 def _entries(
-    cursor: Any, archive: int, places: Sequence[Place], heads: dict[str, Neighbour], absent: dict[str, str]
+    cursor: Any, archive: ArchiveFacts, places: Sequence[Place], heads: dict[str, Neighbour], absent: dict[str, str]
 ) -> tuple[ThreadEntry, ...]:
     keys = [place.key for place in places if not place.missing]
     rows = select_in(
         cursor,
         f"SELECT {_POSTING} FROM archive_posting p JOIN archive_text x ON x.posting_id = p.id "
         "WHERE p.archive_id = %s AND p.key IN",
-        [_TEXT_IN_THREAD + 1, archive],
+        [_TEXT_IN_THREAD + 1, archive.id],
         keys,
     )
-    postings = {row[0]: _posting(row, _TEXT_IN_THREAD) for row in rows}
+    postings = {row[0]: _posting(row, _TEXT_IN_THREAD, archive.obscured) for row in rows}
     return tuple(
         ThreadEntry(
             place.key, place.depth, postings.get(place.key), heads.get(place.parent_key), absent.get(place.key, "")
@@ -246,13 +248,15 @@ def _entries(
     )
 
 
-def _posting(row: Sequence[Any], most: int) -> Posting:
+def _posting(row: Sequence[Any], most: int, obscured: bool) -> Posting:
     files = tuple(AttachmentFacts(*one) for one in json.loads(row[11])) if row[11] else ()
     body = row[12]
     cut = len(body) > most
+    body = body[:most] if cut else body
+    author, body = (obscure(row[6]), obscure(body)) if obscured else (row[6], body)
     return Posting(
-        row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], row[6], row[7], row[8], row[9], row[10], files,
-        blocks(body[:most] if cut else body), cut,
+        row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], author, row[7], row[8], row[9], row[10], files,
+        blocks(body), cut,
     )  # fmt: skip
 
 
@@ -284,8 +288,9 @@ def posting(address: str, key: str) -> PostingView:
         row = cursor.fetchone()
         if row is None:
             raise _missing(cursor, address, key, "message")
-        facts, found = ArchiveFacts(*row[13:21]), _posting(row, _TEXT_ALONE)
-        number, thread, thread_key, thread_subject, postings = row[21:]
+        facts = ArchiveFacts(*row[13:22])
+        found = _posting(row, _TEXT_ALONE, facts.obscured)
+        number, thread, thread_key, thread_subject, postings = row[22:]
         cursor.execute(
             "SELECT key, subject, author_name, author_address, parent_key FROM archive_posting "
             "WHERE thread_id = %s AND (key = %s OR parent_key = %s) AND key <> %s ORDER BY id LIMIT %s",
@@ -345,5 +350,5 @@ def feed(address: str, number: int = 30, thread: str | None = None) -> FeedView:
             f"JOIN archive_thread t ON t.id = p.thread_id WHERE {where} ORDER BY p.id DESC LIMIT %s",
             [_TEXT_IN_THREAD + 1, *parameters, min(max(number, 1), 100)],
         )
-        entries = tuple((row[13], _posting(row, _TEXT_IN_THREAD)) for row in cursor.fetchall())
+        entries = tuple((row[13], _posting(row, _TEXT_IN_THREAD, facts.obscured)) for row in cursor.fetchall())
         return FeedView(facts, subject, entries)

@@ -25,6 +25,14 @@ _IN_DIFF = re.compile(
 _MARKS = {"+": "added", "-": "removed", "@": "place"}
 
 
+_ADDRESS = re.compile(r"\b([\w.+-]{1,64}+)@((?:[\w-]{1,63}+\.){1,8}[^\W\d_]{2,24}+)\b")
+
+
+def obscure(text: str) -> str:
+    """The text with `ana at far.example` for each address: read by people, not by machines that collect them."""
+    return _ADDRESS.sub(r"\1 at \2", text) if "@" in text else text
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Some text: a link where `url` is not empty; in a diff `mark` is "added", "removed", "place" or ""."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posthouse.archive.models import PUBLIC
 from posthouse.archive.render import Block
 
 
@@ -19,6 +20,12 @@ class ArchiveFacts:
     postings: int
     last_at: int
     version: int
+    obscure_addresses: bool = False
+
+    @property
+    def obscured(self) -> bool:
+        """Whether addresses are not to be read by machines: only where everybody may read."""
+        return bool(self.obscure_addresses) and self.policy == PUBLIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,9 @@ def rename(old: int | str, new: str, *, new_list_id: bool = False) -> ListFacts:
         try:
             archives.rename_archive(before, row.address)
         except NoSuchArchive:
-            archives.open_archive(row.address, row.display_name, row.description, row.archive_policy)
+            archives.open_archive(
+                row.address, row.display_name, row.description, row.archive_policy, row.obscure_addresses
+            )
         except ArchiveError as error:
             raise ListExists(f"the archive of a removed list {row.address} is in the way: {error}") from error
         announce(wake.DIRECTORY)

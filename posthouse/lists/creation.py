@@ -42,7 +42,9 @@ def create(
         row.save()
         for owner in owners:
             roster.add(row.pk, owner, role=OWNER)
-        archives.open_archive(f"{name}@{host}", row.display_name, row.description, row.archive_policy)
+        archives.open_archive(
+            f"{name}@{host}", row.display_name, row.description, row.archive_policy, row.obscure_addresses
+        )
         told = accounts.told_of_new_lists(host)
         if told:
             at = time.time_ns() // 1_000_000 if now is None else now
@@ -65,9 +67,13 @@ def set_settings(address: int | str, values: Mapping[str, str]) -> ListFacts:
             setattr(row, name, value)
         if parsed:
             row.save(update_fields=list(parsed))
-        if {"display_name", "description", "archive_policy"} & set(parsed):
+        if {"display_name", "description", "archive_policy", "obscure_addresses"} & set(parsed):
             archives.update_archive(
-                f"{row.list_name}@{row.domain.name}", row.display_name, row.description, row.archive_policy
+                f"{row.list_name}@{row.domain.name}",
+                row.display_name,
+                row.description,
+                row.archive_policy,
+                row.obscure_addresses,
             )
         announce(wake.DIRECTORY)
         return facts_of([row])[0]

@@ -28,6 +28,7 @@ class Place:
     postings: int
     last_at: int
     version: int
+    obscured: bool = False
 
     @property
     def name(self) -> str:
@@ -68,7 +69,14 @@ class ThreadRow:
 
 def _place(facts: ArchiveFacts) -> Place:
     return Place(
-        facts.address, facts.display_name, facts.description, facts.policy, facts.postings, facts.last_at, facts.version
+        facts.address,
+        facts.display_name,
+        facts.description,
+        facts.policy,
+        facts.postings,
+        facts.last_at,
+        facts.version,
+        facts.obscured,
     )
 
 

@@ -79,7 +79,7 @@ def test_quotes_signatures_and_links_are_told_apart(quick_site: Neighbourhood) -
 def test_one_message_has_a_page_with_its_neighbours(site: Neighbourhood) -> None:
     conversation(site)
     shown = page(site, f"message/{site.key(2)}/")
-    assert "Ben" in shown and "ben@far.example" in shown
+    assert "Ben" in shown and "ben at far.example" in shown
     assert f"/archives/{GARDEN}/message/{site.key(1)}/" in shown
     assert f"/archives/{GARDEN}/message/{site.key(3)}/" in shown
     assert f"/archives/{GARDEN}/thread/{site.key(1)}/#{site.key(2)}" in shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.lists.settings.kinds import CHOICE, Setting
+from posthouse.lists.settings.kinds import BOOL, CHOICE, Setting
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -11,5 +11,13 @@ SETTINGS: tuple[Setting, ...] = (
         "public",
         "Who reads the archive: everybody, members, or nobody because nothing is kept.",
         ("public", "private", "never"),
+    ),
+    Setting(
+        "obscure_addresses",
+        BOOL,
+        True,
+        "Whether pages of an archive that everybody reads show addresses as `ana at far.example`, which programs that "
+        "collect addresses read less easily. The raw form of a message stays what it "
+        "is, and so do words in search results.",
     ),
 )

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from posthouse.archive import reading
 from posthouse.archive.errors import NoSuchPosting
+from posthouse.archive.render import obscure
 from posthouse.archive.views import Neighbour
 from posthouse.content.keeping import Body
 from posthouse.message.headers import split
@@ -105,7 +106,7 @@ def headers(request: HttpRequest, address: str, key: str) -> HttpResponse:
     """All headers, as they came."""
     place = place_of(request, address)
     body = reading.content_of(address, key)
-    etag = version_of(request, place.policy, place.name, key)
+    etag = version_of(request, place.policy, place.name, place.obscured, key)
     known = unchanged(request, etag)
     if known:
         return known
@@ -115,7 +116,7 @@ def headers(request: HttpRequest, address: str, key: str) -> HttpResponse:
         "archive": place,
         "title": subject_of(reading.posting(address, key).posting.subject, address),
         "path": links.message(address, key),
-        "header": header,
+        "header": obscure(header) if place.obscured else header,
     }
     return page(request, "archive/headers.html", context, etag=etag)
 
