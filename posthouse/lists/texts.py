@@ -31,6 +31,7 @@ NAMES: Mapping[str, str] = {
     "confirm-invite": "list:user:action:invite",
     "confirm-join": "list:user:action:subscribe",
     "confirm-leave": "list:user:action:unsubscribe",
+    "autoresponse": "list:user:notice:autoresponse",
     "digest-masthead": "list:member:digest:masthead",
     "discarded": "list:admin:notice:discarded",
     "filtered": "list:admin:notice:filtered",

@@ -120,6 +120,36 @@ def test_with_threshold_zero_no_size_sends_a_digest() -> None:
 
 
 @sqlite
+def test_the_list_fields_stay_away_where_copies_have_none() -> None:
+    has_list(members=[ANA], include_rfc2369_headers="no")
+    reads(BEN, MIME)
+    posts(ANA)
+    digests.send(GARDEN, NOW)
+    assert only_digest()["list-id"] is None
+
+
+@sqlite
+@pytest.mark.parametrize("mode", [PLAIN, MIME, SUMMARY])
+def test_an_anonymous_list_tells_no_author_in_a_digest_either(mode: str) -> None:
+    has_list(members=[ANA], anonymous_list="yes")
+    reads(BEN, mode)
+    posts(f"Ana Secret <{ANA}>", "Ripe.", GARDEN, "Tomatoes", NOW, f"X-Sender: {ANA}")
+    digests.send(GARDEN, NOW)
+    [(_, content, _)] = waiting("digest")
+    assert b"Secret" not in content and ANA.encode() not in content
+
+
+@sqlite
+def test_what_the_content_filter_removes_is_in_no_digest() -> None:
+    has_list(members=[ANA], filter_content="yes", filter_types="image")
+    reads(BEN, MIME)
+    arrives(WITH_FILE, GARDEN, ANA)
+    digests.send(GARDEN, NOW)
+    [(_, content, _)] = waiting("digest")
+    assert "Gemüse".encode() in content and b"image/jpeg" not in content
+
+
+@sqlite
 def test_without_digests_their_readers_get_copies() -> None:
     has_list(members=[ANA], digests_enabled="no")
     reads(BEN, MIME)

@@ -28,8 +28,29 @@ _TOPICS = f"{_ALTERED}test_members_get_what_their_topics_match"
 _FILTERED = "lists/test_filtering.py::test_unwanted_parts_go_and_the_others_keep_their_bytes"
 _PERSONAL = "scenarios/test_personal_copies.py::test_header_and_footer_name_their_reader"
 
+_DIGESTS = "lists/test_digests.py::"
+_AUTOMATIC = "lists/test_autoresponses.py::"
+
 # The module of an area in posthouse/lists/settings -> its settings -> the test (file::function).
 PROVED: Mapping[str, Mapping[str, str]] = {
+    "digests": {
+        "digests_enabled": f"{_DIGESTS}test_without_digests_their_readers_get_copies",
+        "digest_is_default": f"{_DIGESTS}test_whoever_joins_a_list_whose_default_is_digests_reads_digests",
+        "digest_size_threshold": f"{_DIGESTS}test_a_digest_goes_out_with_the_posting_that_makes_it_large_enough",
+        "digest_send_periodic": f"{_DIGESTS}test_daily_digests_go_to_the_lists_that_want_them",
+        "digest_volume_frequency": f"{_DIGESTS}test_the_first_digest_of_a_period_begins_a_volume",
+        "digest_header": f"{_DIGESTS}test_a_mime_digest_holds_masthead_contents_messages_and_footer",
+        "digest_footer": f"{_DIGESTS}test_a_mime_digest_holds_masthead_contents_messages_and_footer",
+    },
+    "autoresponses": {
+        "autorespond_owner": f"{_AUTOMATIC}test_respond_and_discard_ends_the_message_there",
+        "autorespond_postings": f"{_AUTOMATIC}test_respond_and_discard_ends_the_message_there",
+        "autorespond_requests": f"{_AUTOMATIC}test_respond_and_discard_ends_the_message_there",
+        "autoresponse_owner_text": f"{_AUTOMATIC}test_mail_is_answered_once_in_the_grace_period_and_goes_its_way",
+        "autoresponse_postings_text": f"{_AUTOMATIC}test_mail_is_answered_once_in_the_grace_period_and_goes_its_way",
+        "autoresponse_request_text": f"{_AUTOMATIC}test_mail_is_answered_once_in_the_grace_period_and_goes_its_way",
+        "autoresponse_grace_period": f"{_AUTOMATIC}test_a_grace_period_of_nothing_answers_always_up_to_the_days_bound",
+    },
     "identity": {
         "display_name": _IDENTITY,
         "description": _IDENTITY,

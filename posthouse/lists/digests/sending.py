@@ -12,7 +12,7 @@ from django.db.models import Count, Q, Sum
 from posthouse.content import keeping
 from posthouse.database import fetch, is_outage, transaction
 from posthouse.directory.moments import moment
-from posthouse.lists import addresses, notices
+from posthouse.lists import addresses
 from posthouse.lists.arrived import spooled
 from posthouse.lists.digest_models import DigestPosting, LastDigest
 from posthouse.lists.digests import issue as issues
@@ -20,6 +20,7 @@ from posthouse.lists.digests import mime, plain, summary, volumes
 from posthouse.lists.errors import NoSuchList
 from posthouse.lists.models import ENABLED, MEMBER, MailingList
 from posthouse.lists.preferences import ACCOUNTS, effective
+from posthouse.lists.preparation import steps
 from posthouse.message.dates import format_date
 from posthouse.message.headers import encode_field, split
 from posthouse.message.words import encode_phrase
@@ -184,23 +185,12 @@ def _message(issue: issues.Issue, body: bytes, item: int, now: int) -> bytes:
         ("Message-ID", f"<{message_id}>"),
         ("MIME-Version", "1.0"),
     ]
-    return b"".join(encode_field(field, value) for field, value in [*head, *_list_fields(row)]) + body
-
-
-def _list_fields(row: MailingList) -> list[tuple[str, str]]:
-    """Which list this is and what one can do with it (RFC 2919, RFC 2369); List-Unsubscribe comes per copy."""
-    values = notices.placeholders(row)
-    phrase = " ".join(row.description.split())
-    fields = [
-        ("List-Id", f"{encode_phrase(phrase)} <{row.list_id}>" if phrase else f"<{row.list_id}>"),
-        ("List-Post", f"<mailto:{row.address}>" if row.allow_list_posts else "NO (posting is not allowed)"),
-        ("List-Help", f"<mailto:{values['request_address']}?subject=help>, <{values['list_url']}>"),
-        ("List-Subscribe", f"<mailto:{values['join_address']}>, <{values['list_url']}>"),
-        ("List-Owner", f"<mailto:{values['owner_address']}>"),
-    ]
-    if row.archive_policy != "never":
-        fields.append(("List-Archive", f"<{values['archive_url']}>"))
-    return [*fields, ("X-BeenThere", row.address), ("Precedence", "list")]
+    content = b"".join(encode_field(field, value) for field, value in head) + body
+    preparation = steps.Preparation(row, content, steps.Circumstances(message_id, ""))
+    del content
+    for step in (steps.list_fields, steps.precedence):
+        step(preparation)
+    return preparation.editor.content()
 
 
 def recipients(row: MailingList, modes: Sequence[str]) -> tuple[str, list[str | int]]:
