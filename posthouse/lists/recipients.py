@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from posthouse.address import AddressError, key_of
-from posthouse.lists import topics
-from posthouse.lists.addresses import list_pk
+from posthouse.lists import siblings, topics
 from posthouse.lists.arrived import Arrived
-from posthouse.lists.errors import NoSuchList
 from posthouse.lists.models import ENABLED, MEMBER, MailingList, Membership
 from posthouse.lists.preferences import ACCOUNTS, effective
 from posthouse.lists.settings import items
@@ -28,8 +26,8 @@ def recipients(row: MailingList, arrived: Arrived, matched: tuple[str, ...] = ()
     author = _key(arrived)
     addressed = addressed_to(arrived.fields)
     named = sorted(addressed)[:MOST_ADDRESSED] or [""]
-    included = _pks(row, [one for one in items(row.regular_include_lists) if one not in addressed])
-    excluded = _pks(row, [one for one in items(row.regular_exclude_lists) if one in addressed])
+    included = siblings.numbers(row, [one for one in items(row.regular_include_lists) if one not in addressed])
+    excluded = siblings.numbers(row, [one for one in items(row.regular_exclude_lists) if one in addressed])
     lists, parameters = _lists(row, included)
     # Without digests their readers get copies, so that nobody gets nothing.
     digests_apart = f" AND {effective('delivery_mode')} = 'regular'" if row.digests_enabled else ""
@@ -80,18 +78,6 @@ def _apart(excluded: list[int], author: str) -> Question:
         f"AND x.role = %s AND x.address_id = a.id AND {enabled} = %s)"
     )
     return where, [*excluded, MEMBER, ENABLED]
-
-
-def _pks(row: MailingList, addresses: list[str]) -> list[int]:
-    """The numbers of these lists, but for itself and those that are gone."""
-    found: dict[int, None] = {}
-    for address in addresses:
-        try:
-            found[list_pk(address)] = None
-        except NoSuchList:
-            continue
-    found.pop(row.pk, None)
-    return list(found)
 
 
 def _key(arrived: Arrived) -> str:

@@ -13,7 +13,7 @@ from posthouse.address import AddressError, parse
 from posthouse.database import transaction
 from posthouse.directory.models import Address
 from posthouse.directory.moments import moment
-from posthouse.lists import addresses, joining, notices, roster, tokens
+from posthouse.lists import addresses, joining, notices, roster, siblings, tokens
 from posthouse.lists.bans import ban_of
 from posthouse.lists.errors import BadAddress, JoiningClosed, NoSuchList, TokenSpent
 from posthouse.lists.joining import JOIN, LEAVE, member_of
@@ -173,11 +173,13 @@ def look_at(token: str, now: int | None = None) -> Confirmed:
 def leave_now(list_pk: int, address: str, by: str, now: int) -> bool:
     """Take an address off a list without asking again (the unsubscribe link). False when it was not on it.
 
+    Who gets copies because they are on an included list gets none any more.
     Raises NoSuchList, BadAddress. `now` in milliseconds.
     """
     with transaction():
         row, shown, key = _asked(list_pk, address)
-        return joining.leave(row, key, shown, now, by)
+        left = joining.leave(row, key, shown, now, by)
+        return siblings.end_copies(row, key) or left
 
 
 def ask_for_commands(row: MailingList, shown: str, key: str, commands: list[str], now: int, because: int) -> str:

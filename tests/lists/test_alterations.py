@@ -13,13 +13,13 @@ from posthouse.archive.models import Posting
 from posthouse.configuration import Configuration
 from posthouse.content import keeping
 from posthouse.directory.models import Domain
-from posthouse.lists import departure, topics
+from posthouse.lists import departure, subscription, topics
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.mitigation import MUNGE_FROM, NOTHING, WRAP_MESSAGE, mitigation
 from posthouse.lists.models import MailingList, Membership
 from posthouse.lists.preparation.steps import Circumstances, prepare
 from posthouse.message.headers import Fields
-from tests.lists.scene import arrives, copies, has_list, letter, notices_for, posts, waiting
+from tests.lists.scene import NOW, arrives, copies, has_list, letter, notices_for, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN
 
 LETTERS = sorted((Path(__file__).parent.parent / "letters").glob("*.eml"))
@@ -243,6 +243,19 @@ def test_the_members_of_an_included_list_get_copies_once(sqlite: Configuration) 
     Membership.objects.filter(mailing_list__list_name="garden", address__key=BEN).update(delivery_status="by_user")
     posts(ANA)
     assert copies() == [ANA, CLEO, EVE]  # ben wants nothing of this list
+
+
+def test_the_link_to_leave_works_for_members_of_included_lists(sqlite: Configuration) -> None:
+    has_list(SIBLING, members=[BEN, CLEO])
+    pk = has_list(members=[ANA, BEN], regular_include_lists=SIBLING)
+    for address in (BEN, CLEO):
+        assert subscription.leave_now(pk, address, "one-click", NOW)
+    assert not subscription.leave_now(pk, EVE, "one-click", NOW)
+    posts(ANA)
+    assert copies() == [ANA]
+    posts(ANA, to=SIBLING, now=NOW + 1)
+    assert BEN not in copies()  # held, since ana is no member there
+    assert Membership.objects.filter(mailing_list__list_name="roses", role="member").count() == 2
 
 
 def test_an_included_list_that_is_addressed_too_sends_its_own_copies(sqlite: Configuration) -> None:
