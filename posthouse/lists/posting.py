@@ -53,18 +53,24 @@ def _obey(case: cases.Case, verdict: Verdict, now: int) -> Taken:
 def _emptied(case: cases.Case, now: int) -> Taken:
     """The content filter leaves nothing of a posting: what the list wants done then."""
     row, arrived, action = case.mailing_list, case.arrived, case.mailing_list.filter_action
-    if action in ("forward", "preserve"):  # to the owners, or (nobody named) to the site's administrators
-        values = {"author": case.author, "subject": arrived.subject or "(no subject)"}
-        attached = [Attached("posting.eml", "message/rfc822", joined(arrived.prefix, arrived.content))]
-        people = roster.staff(row.pk)
-        if action == "forward" or not (
-            sent := notices.send(row, "filtered", [], values, now=now, because=arrived.item, attachments=attached)
-        ):
-            sent = notices.send(row, "filtered", people, values, now=now, because=arrived.item, attachments=attached)
-        action = DISCARD if sent else HOLD  # it must be somewhere
+    if action in ("forward", "preserve"):
+        action = DISCARD if _forwarded(case, now) else HOLD  # it must be somewhere
     verdict = Verdict(action, "content-filter", "Nothing of it is of a kind that the list lets through.")
     maillog.judged(now, arrived.item, row.address, verdict.disposition, verdict.rule, verdict.trace)
     return _obey(case, verdict, now)
+
+
+def _forwarded(case: cases.Case, now: int) -> bool:
+    """Send an unwanted posting to the owners, or, to preserve it, to the administrators: whether anybody got it."""
+    row, arrived = case.mailing_list, case.arrived
+    values = {"author": case.author, "subject": arrived.subject or "(no subject)"}
+    attached = [Attached("posting.eml", "message/rfc822", joined(arrived.prefix, arrived.content))]
+    nobody: list[str] = []  # named: the site's administrators
+    owners = roster.staff(row.pk)
+    for people in (nobody, owners) if row.filter_action == "preserve" else (owners, nobody):
+        if notices.send(row, "filtered", people, values, now=now, because=arrived.item, attachments=attached):
+            return True
+    return False
 
 
 def publish(mailing_list: MailingList, arrived: Arrived, now: int, altered: Alteration | None = None) -> int:
