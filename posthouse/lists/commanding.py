@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from posthouse.address import AddressError, key_of, mailboxes
 from posthouse.database import transaction
-from posthouse.lists import addresses, approval, holding, joining, notices, roster, subscription
+from posthouse.lists import addresses, approval, holding, joining, notices, roster, subscription, vacation
 from posthouse.lists.commands import (
     ADD,
     APPROVE,
@@ -17,6 +18,7 @@ from posthouse.lists.commands import (
     REJECT,
     REMOVE,
     SET,
+    UNTIL,
     WHO,
     Command,
     parsed,
@@ -91,7 +93,7 @@ def obey(row: MailingList, address: str, text: str, now: int, by: str) -> str:
         return "This is no command any more."
     try:
         if command.act == SET:
-            return _set(row, address, command)
+            return _set(row, address, command, now, by)
         if not is_staff(row, address, owner=command.act in (ADD, REMOVE)):
             return f"Not done: {NOT_FOR_YOU}."
         if command.act in (ADD, REMOVE):
@@ -169,10 +171,18 @@ def _options(row: MailingList, address: str) -> str:
     )
 
 
-def _set(row: MailingList, address: str, command: Command) -> str:
+def _set(row: MailingList, address: str, command: Command, now: int, by: str) -> str:
     member = _member(row, address)
     if member is None:
         return f"Not done: {address} is not a member of {row.address}."
+    until = UNTIL.fullmatch(command.rest.removeprefix("delivery "))
+    if until:
+        try:
+            day = datetime.fromisoformat(until[1]).replace(tzinfo=UTC)
+        except ValueError:
+            return f"Not done: {until[1]} is no day."
+        vacation.begin(row.pk, member.address.original, day, f"{address} ({by})", now)
+        return "Done."
     name, value = setting_of(command.rest)
     if name == "delivery_status" and member.delivery_status == "by_moderator":
         return "Not done: the owners have stopped the delivery; write to them."

@@ -53,6 +53,7 @@ SETTABLE: dict[str, tuple[str, dict[str, str | bool] | None]] = {
     "hide": ("hide_address", dict(_SWITCH)),
     "language": ("preferred_language", None),
 }
+UNTIL = re.compile(r"until (\d{4}-\d\d-\d\d)")  # what `set delivery` knows besides: a vacation with its end
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
@@ -152,6 +153,7 @@ def _setting(rest: str) -> Command | None:
         return None
     values = SETTABLE[name][1]
     known = value in values if values is not None else _LANGUAGE.fullmatch(value) is not None
+    known = known or (name == "delivery" and UNTIL.fullmatch(value) is not None)
     return Command(SET, f"{name} {value}") if known else None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from posthouse.directory import accounts
-from posthouse.lists import approval, creation, holding, roster, subscription
+from posthouse.lists import approval, creation, holding, roster, subscription, vacation
 from posthouse.lists.commands import Command, parsed
 from posthouse.lists.models import HeldPosting, Pending
 from posthouse.message.parsing import read
@@ -48,6 +48,8 @@ def confirms(author: str, now: int = NOW) -> str:
         ("set delivery off", Command("set", "delivery off")),
         ("set digest=plain", Command("set", "digest plain")),
         ("set language pt-BR", Command("set", "language pt-br")),
+        ("set delivery until 2030-08-31", Command("set", "delivery until 2030-08-31")),
+        ("set delivery until tomorrow", None),
         ("set delivery sometimes", None),
         ("set fire to it", None),
         ("who", Command("who")),
@@ -121,6 +123,18 @@ def test_settings_of_a_member_change_when_the_address_confirms() -> None:
     assert facts.hide_address
     posts(BEN)
     assert copies() == [BEN]
+
+
+@sqlite
+def test_a_vacation_is_asked_for_by_mail_too() -> None:
+    has_list(members=[ANA])
+    writes(REQUEST, "set delivery until 2023-12-24", author=ANA)
+    assert "Done." in confirms(ANA)
+    ends = vacation.ends_at(GARDEN, ANA)
+    assert ends is not None and f"{ends:%Y-%m-%d %H:%M}" == "2023-12-24 00:00"
+    for day, said in (("2023-13-40", "is no day"), ("2001-01-01", "a day to come")):
+        writes(REQUEST, f"set delivery until {day}", author=ANA)
+        assert said in confirms(ANA)
 
 
 @sqlite
