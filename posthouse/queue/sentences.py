@@ -61,6 +61,7 @@ def _enqueued(address: str, detail: Detail) -> str:
     what = {
         "list": "copies for",
         "personal": "copies for",
+        "digest": "a digest for",
         "report": "a report for",
         "bounce": "a report for",
         "notice": "a notice for",

@@ -42,6 +42,7 @@ def test_digests_are_sent_at_noon_to_who_reads_them(house: House, outside: Any) 
     assert [part.get_content()["subject"] for part in inside] == ["Tomatoes", "Beans"]
     house.passes(hours=1)
     assert len(outside.copies_for(BEN)) == 1
+    assert "a digest for 1 recipient" in house.runs("trace", "garden-bounces@lists.example").stdout
 
     shown = house.runs("lists", "digest", GARDEN)
     assert "Vol 1, Issue 2; 0 postings wait" in shown.stdout
