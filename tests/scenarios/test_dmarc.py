@@ -6,7 +6,7 @@ import pytest
 
 from posthouse.lists import holding
 from tests.outside import Outside
-from tests.people import ANA, BEN, EVE, GARDEN
+from tests.people import ANA, BEN, CLEO, EVE, GARDEN
 from tests.running_house import House
 
 
@@ -69,3 +69,14 @@ def test_the_policy_is_remembered_while_a_posting_waits(house: House, outside: O
 
     [(_, copy)] = outside.copies_for(BEN)
     assert copy["From"] == f"eve via Garden <{GARDEN}>"
+
+
+def test_a_nameserver_without_an_answer_stops_nobody(house: House, outside: Outside) -> None:
+    house.has_list(GARDEN, members=[ANA, BEN, CLEO], dmarc_mitigate_action="reject")
+    house.zone.behave("_dmarc.far.example", "servfail")
+
+    outside.posts(ANA, GARDEN)
+    outside.posts(CLEO, GARDEN)
+    house.settles()
+
+    assert {copy["From"] for _, copy in outside.copies_for(BEN)} == {f"ana via Garden <{GARDEN}>", CLEO}
