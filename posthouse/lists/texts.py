@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from string import Template
 
@@ -87,6 +88,8 @@ class Wording:
     language: str
     subject: str
     text: str
+    by: str = ""
+    at: datetime | None = None
 
 
 def wording(row: MailingList, kind: str, languages: list[str]) -> Wording:
@@ -105,7 +108,7 @@ def wording(row: MailingList, kind: str, languages: list[str]) -> Wording:
         for of in (LIST, DOMAIN, SITE):
             if (language, of) in stored:
                 found = stored[language, of]
-                return Wording(of, language, found.subject, found.text)
+                return Wording(of, language, found.subject, found.text, found.by, found.at)
         if language in complete() and (TEMPLATES / language / f"{kind}.txt").exists():
             return Wording(HOUSE, language, *built_in(kind, language))
     return Wording(HOUSE, ENGLISH, *built_in(kind, ENGLISH))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from string import Template
+from typing import Any
 
 from posthouse.database import transaction
 from posthouse.directory.models import Domain
@@ -13,6 +14,7 @@ from posthouse.lists import addresses, creation, languages, texts
 from posthouse.lists.errors import BadSetting, NoSuchList
 from posthouse.lists.facts import row_of
 from posthouse.lists.models import MailingList
+from posthouse.lists.settings import BY_NAME
 from posthouse.lists.text_models import ListText
 
 WHOLE_SITE = "site"  # the place of texts for every list; others are a domain's name or a list's address
@@ -58,9 +60,7 @@ def show(place: str, name: str, language: str = "") -> TextFacts:
     kind, row = _kind_of(name), _row(place)
     spoken = _language(language) if language else languages.spoken(row, [])[1]
     found = texts.wording(row, kind, languages.chain(spoken))
-    own = ListText.objects.filter(**_scope(place), name=name, language=found.language).first()
-    by, at = (own.by, own.at) if own else ("", None)
-    return TextFacts(name, found.language, found.of, found.subject, found.text, by, at)
+    return TextFacts(name, found.language, found.of, found.subject, found.text, found.by, found.at)
 
 
 def put(place: str, name: str, language: str, written: str, *, by: str, now: int) -> TextFacts:
@@ -87,7 +87,7 @@ def reset(place: str, name: str, language: str = "") -> int:
     """Take the wording of a place back, in one language or in all; how many went. Raises NoSuchList, BadSetting."""
     if name in texts.SETTINGS:
         address, setting = _list_only(place, name), texts.SETTINGS[name]
-        creation.set_settings(address, {setting: str(creation.settings.BY_NAME[setting].default)})
+        creation.set_settings(address, {setting: str(BY_NAME[setting].default)})
         return 1
     _kind_of(name)
     with transaction():
@@ -116,7 +116,7 @@ def _kind(place: str) -> str:
     return texts.SITE if place in ("", WHOLE_SITE) else texts.LIST if "@" in place else texts.DOMAIN
 
 
-def _scope(place: str) -> dict[str, int | None]:
+def _scope(place: str) -> dict[str, Any]:
     if _kind(place) == texts.LIST:
         return {"mailing_list_id": addresses.list_pk(place), "domain_id": None}
     return {"mailing_list_id": None, "domain_id": _domain(place).pk if _kind(place) == texts.DOMAIN else None}

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from posthouse.archive.models import PRIVATE, PUBLIC
+from posthouse.directory import domains
 from posthouse.lists import roster
 from posthouse.lists.roster import Roles
 
@@ -44,6 +45,12 @@ class Visitor:
     superuser: bool = False
     roles: Roles = NO_ROLES
     name: str = ""
+    domains: frozenset[str] = frozenset()  # those whose lists the account creates, changes and removes
+
+    @property
+    def founds(self) -> bool:
+        """Whether this visitor may create lists somewhere."""
+        return self.superuser or bool(self.domains)
 
     @property
     def moderates(self) -> bool:
@@ -58,7 +65,21 @@ class Visitor:
 
     def may_see(self, address: str, advertised: bool) -> bool:
         """Whether this visitor may know that the list `address` exists."""
-        return advertised or self.superuser or self.roles.reads(address)
+        return advertised or self.may_run(address) or self.roles.reads(address)
+
+    def may_run(self, address: str) -> bool:
+        """Whether this visitor sets up the list `address`: its owners, the owners of its domain, administrators."""
+        return self.superuser or address in self.roles.owner or address.rpartition("@")[2] in self.domains
+
+    def may_found(self, host: str) -> bool:
+        """Whether this visitor creates and removes lists in the domain `host`."""
+        return self.superuser or host in self.domains
+
+    def may_see_roster(self, address: str, visibility: str) -> bool:
+        """Whether the members of the list `address` are shown to this visitor; `visibility` is the list's setting."""
+        if visibility == "public" or self.may_run(address) or self.roles.moderates(address):
+            return True
+        return visibility == "members" and address in self.roles.member
 
     def may_moderate(self, address: str) -> bool:
         """Whether this visitor decides about mail held for the list `address`."""
@@ -89,7 +110,8 @@ def _look(request: HttpRequest) -> Visitor:
     account = request.user
     if not account.is_authenticated or not account.is_active:
         return STRANGER
-    return Visitor(account.pk, account.is_superuser, roster.roles_of(account.pk), account.display_name)
+    owned = domains.owned_by(account.pk)
+    return Visitor(account.pk, account.is_superuser, roster.roles_of(account.pk), account.display_name, owned)
 
 
 def known_visitor(request: HttpRequest) -> Visitor:

@@ -8,14 +8,21 @@ from posthouse.web.views import (
     archive,
     bounces,
     feeds,
+    founding,
+    gate,
     held,
     held_links,
+    joining,
     lists,
+    members,
     message,
+    options,
     search,
+    settings,
     signing_in,
     site,
     trial,
+    wordings,
 )
 
 
@@ -88,6 +95,7 @@ register_converter(MonthConverter, "month")
 register_converter(NumberConverter, "number")
 
 _ARCHIVE = "archives/<address:address>/"
+_LIST = "lists/<address:address>/"
 
 # The most read pages come first: the resolver tries one after the other.
 urlpatterns: list[URLPattern] = [
@@ -105,7 +113,18 @@ urlpatterns: list[URLPattern] = [
     path(f"{_ARCHIVE}thread/<key:key>/feed.atom", feeds.thread_feed),
     path(f"{_ARCHIVE}feed.atom", feeds.archive_feed),
     path(f"{_ARCHIVE}<year:year>/<month:number>/", archive.month),
-    path("lists/<address:address>/", lists.about),
+    path(_LIST, lists.about),
+    path(f"{_LIST}join/", joining.join),
+    path(f"{_LIST}settings/", settings.overview),
+    path(f"{_LIST}settings/<slug:name>/", settings.area),
+    path(f"{_LIST}members/", members.members),
+    path(f"{_LIST}requests/", gate.requests),
+    path(f"{_LIST}bans/", gate.bans_and_rules),
+    path(f"{_LIST}templates/", wordings.overview),
+    path(f"{_LIST}templates/<str:name>/", wordings.template),
+    path(f"{_LIST}manage/", founding.manage),
+    path("lists/new/", founding.create),
+    path("options/", options.options),
     path("held/", held.inbox),
     path("held/<number:number>/", held.show),
     path("held/act/<str:token>/", held_links.act),

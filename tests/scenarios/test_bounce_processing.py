@@ -142,7 +142,7 @@ def test_a_dead_address_is_probed_stopped_warned_and_removed(house: House, outsi
     assert story.ben == ("by_bounces", 0.0)
     [told] = [one for _, one in outside.copies_for(OWEN)]
     assert STOPPED in told["Subject"]
-    assert "no such mailbox" in told.get_body().get_content()
+    assert "no such mailbox" in told.get_body(("plain",)).get_content()
     [attached] = list(told.iter_attachments())
     assert attached.get_content_type() == "message/rfc822"
 
@@ -163,7 +163,7 @@ def test_a_dead_address_is_probed_stopped_warned_and_removed(house: House, outsi
 def test_who_reads_the_warning_begins_again_with_one_button(house: House, outside: Outside, browser: Browser) -> None:
     story = Story(house, outside, {})
     story.goes(["refuse " + DEAD, *THRICE, "accept", "day 7"])
-    warning = outside.copies_for(BEN)[-1][1].get_body().get_content()
+    warning = outside.copies_for(BEN)[-1][1].get_body(("plain",)).get_content()
     found = re.search(r"https://lists.example(/bounces/restart/\S+/)", warning)
     assert found and "no such mailbox" in warning
     path = found[1]

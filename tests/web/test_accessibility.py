@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from posthouse.lists import creation, tokens
-from posthouse.lists.moderation import links
-from tests.people import ANA, GARDEN
+from posthouse.directory import domains
+from posthouse.lists import bans, creation, roster, subscription, tokens
+from posthouse.lists.models import Membership
+from posthouse.lists.moderation import header_matches, links
+from posthouse.web.views import settings as settings_view
+from tests.people import ANA, DOMAIN, GARDEN, OWEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
 from tests.web.test_archive import HOSTILE, conversation
+from tests.web.test_desk import PAGES as DESK_PAGES
 from tests.web.test_held import hold
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -71,6 +76,25 @@ def address(quick_site: Neighbourhood) -> Iterator[str]:
     server.task_dispatcher.shutdown()
 
 
+def furnish() -> None:
+    """Something on every page of the desk."""
+    now = time.time_ns() // 1_000_000
+    domains.add_owner(DOMAIN, OWEN)
+    creation.set_settings(
+        GARDEN, {"topics_enabled": "yes", "topics": "Seeds: seeds", "subscription_policy": "moderate"}
+    )
+    roster.add(GARDEN, OWEN)
+    roster.add(BOARD, OWEN)
+    subscription.request_join(GARDEN, "dora@far.example", "Dora", now, verified=True)
+    bans.ban("^spam.*@far", GARDEN, by=OWEN, now=now, why="spam")
+    header_matches.add(GARDEN, "x-spam-flag", "yes", "discard", "spam")
+    creation.create(f"old@{DOMAIN}", [OWEN])
+    creation.remove(f"old@{DOMAIN}")
+    Membership.objects.filter(address__key=OWEN, mailing_list__list_name="board", role="member").update(
+        delivery_status="by_bounces", last_bounce="550 no such mailbox", bounce_stopped_at=timezone.now()
+    )
+
+
 def pages(site: Neighbourhood) -> dict[str, str]:
     """Every kind of page: its path, and who looks at it."""
     site.changes(trial=True)
@@ -87,9 +111,20 @@ def pages(site: Neighbourhood) -> dict[str, str]:
         f"{archive}message/{hostile}/", f"{archive}message/{hostile}/headers", f"{archive}search?q=ripe",
         "/search?q=ripe&sort=rank", "/search", "/search?q=nothing+after:never", f"/lists/{GARDEN}/", "/sign-in/",
         "/sign-in/token/", f"/unsubscribe/{token}/", "/confirm/token/", "/nowhere", f"/archives/{BOARD}/",
-        "/trial/outbox", f"/held/act/{by_link}/",
+        "/trial/outbox", f"/held/act/{by_link}/", f"/lists/{GARDEN}/join/",
     )  # fmt: skip
-    return {**dict.fromkeys(strangers, "stranger"), "/held/": "owen", f"/held/{held}/": "owen", "/sign-out/": "owen"}
+    furnish()
+    desk = [f"/lists/{GARDEN}/settings/{name}/" for name in settings_view.areas()]
+    desk += [f"/lists/{GARDEN}/{tail}" for tail in (*DESK_PAGES, "")]
+    desk += ["/options/", "/lists/new/", f"/lists/{GARDEN}/join/?signed-in"]
+    owners = dict.fromkeys(desk, "owen")
+    return {
+        **dict.fromkeys(strangers, "stranger"),
+        **owners,
+        "/held/": "owen",
+        f"/held/{held}/": "owen",
+        "/sign-out/": "owen",
+    }
 
 
 @pytest.mark.interop

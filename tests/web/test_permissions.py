@@ -45,6 +45,20 @@ for _address, _statuses in ((GARDEN, OPEN), (BOARD, BOARD_READERS), (DIARY, NOBO
     ):  # fmt: skip
         TABLE[f"/archives/{_address}/{_tail}"] = _statuses
 
+OWNERS = {**NOBODY, "stranger": 302, "owen": 200, "root": 200}
+FOUNDERS = {**NOBODY, "stranger": 302, "root": 200}
+STAFF = {**OWNERS, "mona": 200}
+for _address, _staff in ((GARDEN, OWNERS), (BOARD, STAFF), (DIARY, OWNERS)):
+    for _tail in ("settings/", "settings/postings/", "bans/", "templates/", "templates/list:user:notice:welcome/",
+                  "manage/"):  # fmt: skip
+        TABLE[f"/lists/{_address}/{_tail}"] = OWNERS
+    TABLE[f"/lists/{_address}/members/"] = TABLE[f"/lists/{_address}/requests/"] = _staff
+    TABLE[f"/lists/{_address}/settings/nonsense/"] = {**NOBODY, "stranger": 302}
+TABLE |= {
+    f"/lists/{GARDEN}/join/": OPEN, f"/lists/{BOARD}/join/": BOARD_READERS, "/options/": SIGNED_IN,
+    "/lists/new/": FOUNDERS, f"/lists/nowhere@{DOMAIN}/settings/": {**NOBODY, "stranger": 302},
+}  # fmt: skip
+
 WITH_FILE = (
     b"From: Ana <ana@far.example>\r\nTo: all\r\nSubject: Tomatoes\r\nDate: Thu, 28 May 2026 20:26:40 +0000\r\n"
     b"Message-ID: <1@far.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"

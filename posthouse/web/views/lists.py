@@ -14,6 +14,7 @@ from posthouse.lists.errors import ListError, NoSuchList, TokenSpent
 from posthouse.web import links
 from posthouse.web.access import Hidden, visitor
 from posthouse.web.answers import PLAIN, page, unchanged, version_of
+from posthouse.web.desk import pages
 from posthouse.web.views.site import problem, sign_in_path
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")  # RFC 8058 §3.2
@@ -57,6 +58,8 @@ def about(request: HttpRequest, address: str) -> HttpResponse:
         "archive_path": links.archive(facts.address),
         "readable": who.may_read(facts.address, facts.archive_policy),
         "sign_in": sign_in_path(request),
+        "path": links.mailing_list(facts.address),
+        "desk": pages(who, facts.address, str(facts.settings["member_roster_visibility"]), facts.advertised),
         **{f"{role}_address": found for role, found in named.items()},
         **{role: links.mailto(found) for role, found in named.items()},
     }

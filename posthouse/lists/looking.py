@@ -1,0 +1,176 @@
+"""Looking at people: a page of the roster, searched by the database; everything an account is subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from posthouse.database import transaction
+from posthouse.directory.models import Account, SitePreferences
+from posthouse.directory.moments import moment
+from posthouse.lists import roster, topics
+from posthouse.lists.errors import ListError
+from posthouse.lists.models import BY_BOUNCES, BY_MODERATOR, BY_USER, MEMBER, Membership
+from posthouse.lists.preferences import ACCOUNTS, BUILT_IN, effective
+
+LONGEST_VACATION = 366 * 86_400_000  # milliseconds
+CHOICES = tuple(BUILT_IN)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """Somebody on a list as a page shows it; preferences as they hold. `joined`: a day, as 2026-11-20."""
+
+    address: str
+    display_name: str
+    delivery_status: str
+    delivery_mode: str
+    hidden: bool
+    moderation_action: str
+    joined: str
+    bounces: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterPage:
+    """Some rows by address; `total`: how many there are in all; `after`: where the next page begins, "" at the end."""
+
+    rows: tuple[RosterRow, ...]
+    total: int
+    after: str
+
+
+def page(
+    pk: int, role: str = MEMBER, words: str = "", after: str = "", limit: int = 100, *, hidden: bool = True
+) -> RosterPage:
+    """A page of a role's people behind the address `after`, whose address or name holds `words`. Two questions.
+
+    `hidden`: with those who do not want to be shown to other members.
+    """
+    where, parameters = "m.mailing_list_id = %s AND m.role = %s", [pk, role]
+    if words.strip():
+        escaped = words.strip().lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        where += " AND (a.key LIKE %s ESCAPE '!' OR LOWER(a.display_name) LIKE %s ESCAPE '!')"
+        parameters += [f"%{escaped}%"] * 2
+    if not hidden:
+        where += f" AND NOT {effective('hide_address')}"
+    source = f"FROM lists_membership m JOIN directory_address a ON a.id = m.address_id {ACCOUNTS} WHERE {where}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) {source}", parameters)
+        total = int(cursor.fetchone()[0])
+        cursor.execute(
+            f"SELECT a.key, a.original, a.display_name, {effective('delivery_status')}, {effective('delivery_mode')}, "
+            f"{effective('hide_address')}, m.moderation_action, m.joined_at, m.bounces {source} AND a.key > %s "
+            "ORDER BY a.key LIMIT %s",
+            [*parameters, after.lower(), limit + 1],
+        )
+        found = cursor.fetchall()
+    rows = tuple(
+        RosterRow(shown, name, status, mode, bool(hide), action, str(joined)[:10], int(bounces))
+        for _, shown, name, status, mode, hide, action, joined, bounces in found[:limit]
+    )
+    return RosterPage(rows, total, str(found[limit - 1][0]) if len(found) > limit else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One membership of an account. `own`: what it says itself (None: as for all lists); `holds`: what is so now."""
+
+    id: int
+    list_pk: int
+    list_address: str
+    list_name: str
+    address: str
+    joined_at: datetime
+    own: Mapping[str, Any]
+    holds: Mapping[str, Any]
+    topics: tuple[str, ...]
+    chosen: tuple[str, ...]
+    nonmatching: bool
+    resumes_at: datetime | None
+    stopped_at: datetime | None
+    last_bounce: str
+
+    @property
+    def stopped_by_bounces(self) -> bool:
+        """Whether bounces stopped delivery: one click begins it again."""
+        return bool(self.own["delivery_status"] == BY_BOUNCES)
+
+
+def subscriptions(account_id: int) -> list[Subscription]:
+    """Every list an account is a member of, by any of its verified addresses. Three questions."""
+    account = Account.objects.filter(pk=account_id).first()
+    site = SitePreferences.objects.filter(pk=1).first()
+    rows = Membership.objects.filter(
+        role=MEMBER, address__account_id=account_id, address__verified_at__isnull=False, mailing_list__removed_at=None
+    ).select_related("mailing_list__domain", "address")
+    found = [_subscription(row, account, site) for row in rows]
+    return sorted(found, key=lambda one: (one.list_name.casefold(), one.list_address))
+
+
+def choose(
+    account_id: int,
+    number: int,
+    values: Mapping[str, str | bool | None],
+    now: int,
+    *,
+    chosen: tuple[str, ...] | None = None,
+    nonmatching: bool = False,
+    resumes_at: int | None = None,
+) -> Subscription:
+    """Change what a member wants of one list. `values`: CHOICES, None takes one back; `resumes_at`: the end of a
+    vacation in milliseconds, as `now`.
+
+    What a moderator or bounces stopped stays stopped. Raises ListError: not theirs, an unknown value, an odd date.
+    """
+    with transaction():
+        row = (
+            Membership.objects.select_related("mailing_list__domain", "address")
+            .filter(pk=number, role=MEMBER, address__account_id=account_id, address__verified_at__isnull=False)
+            .first()
+        )
+        if row is None:
+            raise ListError("you are not on this list any more")
+        wanted = dict(values)
+        if row.delivery_status in (BY_MODERATOR, BY_BOUNCES):
+            wanted.pop("delivery_status", None)
+        if resumes_at is not None and not now < resumes_at <= now + LONGEST_VACATION:
+            raise ListError("a vacation ends on a day of the next twelve months")
+        roster.set_preferences(row.mailing_list_id, row.address.original, MEMBER, **wanted)
+        if wanted.get("delivery_status", row.delivery_status) != BY_USER:
+            resumes_at = None
+        until = moment(resumes_at) if resumes_at is not None else None
+        Membership.objects.filter(pk=row.pk).update(delivery_resumes_at=until)
+        if chosen is not None:
+            topics.choose(row.mailing_list_id, row.address.key, chosen, nonmatching)
+        return next(one for one in subscriptions(account_id) if one.id == number)
+
+
+def _subscription(row: Membership, account: Account | None, site: SitePreferences | None) -> Subscription:
+    places = (row, row.address, account, site)
+
+    def holds(name: str) -> Any:
+        said = (getattr(place, name, None) for place in places if place is not None)
+        return next((value for value in said if value is not None), BUILT_IN[name])
+
+    mailing_list = row.mailing_list
+    return Subscription(
+        id=row.pk,
+        list_pk=mailing_list.pk,
+        list_address=mailing_list.address,
+        list_name=mailing_list.display_name or mailing_list.list_name,
+        address=row.address.original,
+        joined_at=row.joined_at,
+        own={name: getattr(row, name) for name in CHOICES},
+        holds={name: holds(name) for name in CHOICES},
+        topics=tuple(topics.names(mailing_list)) if mailing_list.topics_enabled else (),
+        chosen=tuple(topics.chosen(row)),
+        nonmatching=row.receive_nonmatching_topics,
+        resumes_at=row.delivery_resumes_at,
+        stopped_at=row.bounce_stopped_at,
+        last_bounce=row.last_bounce,
+    )

@@ -1,0 +1,131 @@
+"""The members of a list: searched, added by the thousand, invited, removed, moderated; owners and moderators named."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods
+
+from posthouse.lists import looking, mass, roster
+from posthouse.lists.errors import ListError
+from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER
+from posthouse.web.access import NotAllowed
+from posthouse.web.answers import page
+from posthouse.web.desk import ROSTER, Desk, by_of, desk, now_ms
+
+PAGE = 100
+MOST_CHOSEN = 1000
+MOST_REFUSED = 50  # lines of a report that are shown
+ACTIONS = ("", "accept", "defer", "hold", "reject", "discard")
+ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def members(request: HttpRequest, address: str) -> HttpResponse:
+    """A page of the roster; POST changes it (owners only)."""
+    at = desk(request, address, ROSTER)
+    staff = at.runs or at.who.may_moderate(at.address)
+    said: list[str] = []
+    refused: list[Any] = []
+    good = True
+    if request.method == "POST":
+        if not at.runs:
+            raise NotAllowed(_("Only the owners of the list change who is on it."))
+        good, said, refused = _change(request, at)
+    role = request.GET.get("role", MEMBER)
+    role = role if staff and role in ROLES else MEMBER
+    words, after = request.GET.get("q", "").strip()[:200], request.GET.get("after", "")[:320]
+    found = looking.page(at.row.pk, role, words, after, PAGE, hidden=staff)
+    query = {name: value for name, value in (("role", role if role != MEMBER else ""), ("q", words)) if value}
+    context = {
+        "desk": at, "staff": staff, "role": role, "q": words, "rows": found.rows, "total": found.total,
+        "said": said, "good": good, "refused": refused[:MOST_REFUSED],
+        "first": f"?{urlencode(query)}" if after else "",
+        "onward": f"?{urlencode({**query, 'after': found.after})}" if found.after else "",
+        "roles": [
+            (MEMBER, _("Members")), (OWNER, _("Owners")), (MODERATOR, _("Moderators")), (NONMEMBER, _("Nonmembers")),
+        ],
+        "actions": ACTIONS,
+    }  # fmt: skip
+    return page(request, "desk/members.html", context, status=200 if good else 422)
+
+
+def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]:
+    """(whether it went well, what to say, lines that were refused)."""
+    act = request.POST.get("act", "")
+    try:
+        if act in ("add", "check", "invite"):
+            return _many(request, at, act)
+        if act == "role":
+            return True, [_appoint(request, at)], []
+        chosen = list(dict.fromkeys(request.POST.getlist("chosen")))[:MOST_CHOSEN]
+        if not chosen:
+            return False, [_("Choose at least one person.")], []
+        role = request.POST.get("role", MEMBER)
+        if act == "remove":
+            return _remove(at, chosen, role, bool(request.POST.get("goodbye")))
+        if act == "moderate":
+            action = request.POST.get("action", "")
+            if action not in ACTIONS:
+                return False, [_("This is no action.")], []
+            done = sum(roster.set_preferences(at.row.pk, one, role, moderation_action=action) for one in chosen)
+            return True, [ngettext("%(n)d person changed.", "%(n)d people changed.", done) % {"n": done}], []
+    except ListError as error:
+        return False, [str(error)], []
+    return False, [_("Press one of the buttons.")], []
+
+
+def _many(request: HttpRequest, at: Desk, act: str) -> tuple[bool, list[str], list[Any]]:
+    lines = request.POST.get("people", "").splitlines()
+    by, now = by_of(at.who), now_ms()
+    if act == "invite":
+        report = mass.invite(at.row.pk, lines, now, by=by, words=request.POST.get("words", ""))
+        count = report.invited
+        told = ngettext("%(n)d person was invited.", "%(n)d people were invited.", count) % {"n": count}
+    else:
+        welcome = bool(request.POST.get("welcome"))
+        report = mass.add(at.row.pk, lines, now, by=by, welcome=welcome, dry_run=act == "check")
+        if act == "check":
+            told = ngettext(
+                "%(n)d person would be added. Nothing was done yet.",
+                "%(n)d people would be added. Nothing was done yet.",
+                report.added,
+            ) % {"n": report.added}
+        else:
+            told = ngettext("%(n)d person was added.", "%(n)d people were added.", report.added) % {"n": report.added}
+    said = [told]
+    if report.unchanged:
+        said.append(
+            ngettext("%(n)d was there already.", "%(n)d were there already.", report.unchanged)
+            % {"n": report.unchanged}
+        )
+    count = len(report.refused)
+    if count:
+        said.append(ngettext("%(n)d line was refused:", "%(n)d lines were refused:", count) % {"n": count})
+    return bool(report.added or report.invited or report.unchanged) or not count, said, list(report.refused)
+
+
+def _remove(at: Desk, chosen: list[str], role: str, goodbye: bool) -> tuple[bool, list[str], list[Any]]:
+    if role == MEMBER:
+        done = mass.remove(at.row.pk, chosen, now_ms(), by=by_of(at.who), goodbye=goodbye).removed
+    else:
+        if role == OWNER and not at.who.may_found(at.row.domain.name):
+            left = {one.address for one in roster.members(at.row.pk, OWNER)} - set(chosen)
+            if not left:
+                raise ListError(_("A list keeps at least one owner."))
+        done = sum(roster.remove(at.row.pk, one, role) for one in chosen)
+    return True, [ngettext("%(n)d person was removed.", "%(n)d people were removed.", done) % {"n": done}], []
+
+
+def _appoint(request: HttpRequest, at: Desk) -> str:
+    address, role = request.POST.get("address", ""), request.POST.get("as", "")
+    if role not in (OWNER, MODERATOR):
+        raise ListError(_("Choose owner or moderator."))
+    words = {"address": address.strip()}
+    if not roster.add(at.row.pk, address, role=role):
+        return _("%(address)s has this role already.") % words
+    return _("%(address)s is an owner now.") % words if role == OWNER else _("%(address)s is a moderator now.") % words
