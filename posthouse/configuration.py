@@ -102,6 +102,15 @@ class Dns:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """Who sent what strangers hand us: SPF, DKIM, ARC, DMARC. It is written down; nothing is refused for it."""
+
+    enabled: bool = setting(True, "Check mail on transfer, except from relay networks. Never in the trial.")
+    deadline: float = setting(10.0, "Seconds behind the end of a message for all of it; later answers are temperror.")
+    reverse: bool = setting(True, "Look up the client's name, both ways, for Received. Needs `enabled`.")
+
+
+@dataclass(frozen=True)
 class Web:
     """The site."""
 
@@ -130,9 +139,7 @@ class Limits:
     total_seconds: float = setting(7200.0, "Seconds a connection may last.")
     connections: int = setting(2000, "Most connections at the same time.")
     connections_per_address: int = setting(50, "Most connections of one client address at the same time.")
-    minimum_free_disk: int = setting(
-        100 * MIB, "Bytes that must stay free on the disk; below, mail is deferred with 452."
-    )
+    minimum_free_disk: int = setting(100 * MIB, "Bytes that must stay free on the disk; else mail is deferred (452).")
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,7 @@ class Configuration:
     tls: Tls = field(default_factory=Tls)
     delivery: Delivery = field(default_factory=Delivery)
     dns: Dns = field(default_factory=Dns)
+    evidence: Evidence = field(default_factory=Evidence)
     web: Web = field(default_factory=Web)
     limits: Limits = field(default_factory=Limits)
     maillog: Maillog = field(default_factory=Maillog)

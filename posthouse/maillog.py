@@ -125,6 +125,11 @@ def accepted(at: int, item: int, origin: str, peer: str, return_path: str, recip
            message_id=message_id, to=first_recipient)  # fmt: skip
 
 
+def evidence(at: int, item: int, peer: str, return_path: str, found: str) -> None:
+    """What was found out about who sent a message that became ours, in words."""
+    record(at, "evidence", item, return_path, peer=peer, found=found)
+
+
 def enqueued(at: int, item: int, origin: str, return_path: str, recipients: int, because: int, note: str = "") -> None:
     """A message of our own making (copies, a notice, a DSN) was put in the queue; `because` of which item."""
     record(at, "enqueued", item, return_path, origin=origin, recipients=recipients, because=because or None, note=note)

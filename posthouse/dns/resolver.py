@@ -64,6 +64,11 @@ class Resolver(Lookups):
         """Forget every answer."""
         self._cache.forget()
 
+    def close(self) -> None:
+        """Ask nothing more: whoever still waits for an answer is cancelled."""
+        for question in list(self._asking.values()):
+            question.cancel()
+
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, from memory when it may be; those who ask the same at the same time share one question."""
         key = (name.canonicalize(), kind)

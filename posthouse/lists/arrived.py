@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from posthouse import configuration
 from posthouse.address import AddressError, key_of, mailboxes
+from posthouse.authenticity import results
 from posthouse.content import files, keeping
 from posthouse.content.spool import LARGE, Spool, Spooled, spooled_from
 from posthouse.message.headers import MAX_HEADER, Fields
@@ -16,6 +18,8 @@ from posthouse.message.words import decode_words
 
 DELIVERED, FAILED = "delivered", "failed"
 _MAX_SUBJECT = 500
+# What the front of this house hands us was judged by it: fields in our name may be its own (RFC 8601 §5).
+_FROM_FRONT = re.compile(rb"^Received: [^\r\n]*\r\n\tby [^ \r\n]+ \(Posthouse\) with (?:UTF8)?LMTP", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,11 @@ def spooled(content: bytes) -> Spooled:
 
 
 def joined(prefix: bytes, content: bytes) -> bytes:
-    """The prefix's fields before the content's, so that together they are one header."""
+    """The prefix's fields before the content's, so that together they are one header.
+
+    Authentication-Results in our name are believed where reception wrote them, in the prefix; a stranger's go.
+    """
+    content = _without_forged(prefix, content)
     if not prefix:
         return content
     if content[:5] == b"From " or content[:6] == b">From ":  # a pasted mbox line stands only at the very start
@@ -117,3 +125,12 @@ def joined(prefix: bytes, content: bytes) -> bytes:
     if content[:1] in (b" ", b"\t"):  # it would continue our last field
         return prefix + b"\r\n" + content
     return prefix + content
+
+
+def _without_forged(prefix: bytes, content: bytes) -> bytes:
+    end = content.find(b"\r\n\r\n", 0, MAX_HEADER)
+    if results.FIELD.lower().encode() not in content[: end if end >= 0 else MAX_HEADER].lower():
+        return content
+    if not prefix.startswith(results.FIELD.encode()) and _FROM_FRONT.search(prefix):
+        return content
+    return results.without_ours(content, [configuration.active().host])

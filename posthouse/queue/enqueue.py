@@ -35,6 +35,7 @@ class Arrival:
 
     `content`: bytes that have just come, or the id of content kept already (one use is added). `prefix`: header fields
     to stand before it. `because`: the queue id of the message that made us write this one. `wait_until`: not before.
+    `evidence`: what was found out about who sent it, in words.
     """
 
     item: int
@@ -48,6 +49,7 @@ class Arrival:
     because: int = 0
     list_id: int | None = None
     wait_until: int = 0
+    evidence: str = ""
 
 
 def enqueue(arrival: Arrival) -> int:
@@ -105,6 +107,8 @@ def _tell(arrival: Arrival) -> None:
             arrival.received_at, arrival.item, arrival.origin, arrival.peer, envelope.return_path,
             len(envelope.recipients), size, arrival.message_id, envelope.recipients[0].address,
         )  # fmt: skip
+        if arrival.evidence:
+            maillog.evidence(arrival.received_at, arrival.item, arrival.peer, envelope.return_path, arrival.evidence)
     else:
         maillog.enqueued(
             arrival.received_at, arrival.item, arrival.origin, envelope.return_path, len(envelope.recipients),

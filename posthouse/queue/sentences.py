@@ -114,6 +114,7 @@ _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
         + ("" if detail.get("sent") else "; nobody here has that address")
     ),
     "accepted": _accepted,
+    "evidence": lambda _address, detail: f"evidence about {detail.get('peer', '?')}: {detail.get('found', '')}",
     "enqueued": _enqueued,
     "delivered": lambda address, detail: f"delivered to {_path(address)}: {_said(detail)}",
     "deferred": lambda address, detail: (

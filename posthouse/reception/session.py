@@ -18,6 +18,7 @@ from posthouse.queue.enqueue import Arrival
 from posthouse.queue.identity import name_of, new_queue_id
 from posthouse.reception import trace
 from posthouse.reception.acceptance import Acceptance, queued_as
+from posthouse.reception.evidence import Evidence, Inquiry, Witness
 from posthouse.reception.limits import Doorkeeper, Networks, client_key
 from posthouse.reception.login import Login
 from posthouse.routing import Destination, Refused, Router, ToList, ToRelay, ToRemote, return_path_refusal
@@ -79,6 +80,7 @@ class Desk:
     clock: Callable[[], float]
     random: Random
     guests: Guests
+    witness: Witness | None = None  # where mail from strangers is looked at
 
     @cached_property
     def greeting(self) -> Reply:
@@ -117,6 +119,7 @@ class Conversation:
         self._trace: tuple[bytes, bytes] | None = None
         self._mail: ReturnPath | None = None
         self._recipients: dict[object, Recipient] = {}
+        self._inquiry: Inquiry | None = None  # about a stranger
 
     # -- the connection -------------------------------------------------------------------------------------------
 
@@ -137,6 +140,8 @@ class Conversation:
             desk.guests.add(self.server)
         # No address is trusted for being near: loopback relays when the operator lists it, like any other network.
         self._may_relay = desk.kind == "transfer" and peer.address in desk.relay_networks
+        if desk.witness is not None and not self._may_relay:
+            self._inquiry = desk.witness.inquire(peer.address)
         return desk.greeting
 
     def extensions(self) -> Extensions:
@@ -159,6 +164,8 @@ class Conversation:
     def closed(self, reason: str) -> None:
         """The connection is gone."""
         self.reset()
+        if self._inquiry is not None:
+            self._inquiry.close()
         if self._client is not None:
             self._desk.doorkeeper.leave(self._client)
             self._client = None
@@ -222,6 +229,8 @@ class Conversation:
         refusal = return_path_refusal(destination, mail.address)
         if refusal is not None:
             return self._no("rcpt", refusal, address)
+        if self._inquiry is not None and not self._recipients:
+            self._inquiry.begin(self._name, mail.address)
         # Two spellings of one list address are one posting; else the list would send everything twice.
         key: object = destination if type(destination) is ToList else address
         self._recipients.setdefault(key, Recipient(address, path.notify, path.original_recipient))
@@ -233,6 +242,8 @@ class Conversation:
             self._desk.acceptance.open -= 1
         self._mail = None
         self._recipients = {}
+        if self._inquiry is not None:
+            self._inquiry.end()
 
     # -- the content ----------------------------------------------------------------------------------------------
 
@@ -274,10 +285,28 @@ class Conversation:
         hops, message_id = trace.hops_and_id(header)
         if 0 < desk.hops < hops:  # RFC 5321 §6.3
             return self._no("content", catalogue.TOO_MANY_HOPS, reason=f"{hops} Received fields")
+        if self._inquiry is None:
+            return self._keep(spooled, mail, recipients, header, message_id, None)
+        return self._examined(self._inquiry.examine(spooled), spooled, mail, recipients, header, message_id)
+
+    async def _examined(
+        self, asked: Awaitable[Evidence], spooled: Spooled, mail: ReturnPath, recipients: tuple[Recipient, ...],
+        header: bytes, message_id: str,
+    ) -> Reply:  # fmt: skip
+        answer = self._keep(spooled, mail, recipients, header, message_id, await asked)
+        return answer if isinstance(answer, Reply) else await answer
+
+    def _keep(
+        self, spooled: Spooled, mail: ReturnPath, recipients: tuple[Recipient, ...], header: bytes, message_id: str,
+        evidence: Evidence | None,
+    ) -> MaybeReply:  # fmt: skip
+        desk, octets = self._desk, spooled.octets
         now = desk.clock()
         item = new_queue_id(int(now * 1_000_000))
         name = name_of(item)
-        prefix = self._received(name, mail, recipients, now)
+        prefix = self._received(name, mail, recipients, now, evidence.client_name if evidence else None)
+        if evidence is not None:
+            prefix = evidence.field(desk.host) + prefix  # RFC 8601 §4.1: above the trace fields it speaks of
         if self._submission:
             added, message_id = trace.added_to_submission(header, desk.host, now, desk.random)
             prefix += added
@@ -295,12 +324,15 @@ class Conversation:
             received_at=int(now * 1000),
             peer=self._address,
             message_id=message_id,
+            evidence="" if evidence is None else evidence.words(),
         )
         return desk.acceptance.take(arrival, queued_as(name))
 
-    def _received(self, name: str, mail: ReturnPath, recipients: tuple[Recipient, ...], now: float) -> bytes:
+    def _received(
+        self, name: str, mail: ReturnPath, recipients: tuple[Recipient, ...], now: float, client_name: str | None
+    ) -> bytes:
         if self._trace is None:
-            self._trace = trace.received_from(self._name, self._address, self._desk.host, self._tls)
+            self._trace = trace.received_from(self._name, self._address, self._desk.host, self._tls, client_name)
         word = trace.protocol(
             self._verb, lmtp=self.lmtp, tls=self._tls is not None, signed_in=self._signed_in, smtputf8=mail.smtputf8
         )

@@ -11,13 +11,15 @@ from functools import partial
 from random import Random
 
 from posthouse import maillog, wake
-from posthouse.configuration import Configuration
+from posthouse.configuration import Configuration, endpoint
 from posthouse.content import files
 from posthouse.content.spool import LARGE
 from posthouse.database import Bridge, Unavailable
+from posthouse.dns.resolver import Resolver
 from posthouse.reception import listeners
 from posthouse.reception.acceptance import Acceptance
 from posthouse.reception.certificates import Certificates, certificates_for
+from posthouse.reception.evidence import Witness
 from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
 from posthouse.reception.login import Login
 from posthouse.reception.session import Conversation, Desk, Guests
@@ -47,6 +49,8 @@ class Reception:
         self._certificates: Certificates | None = None
         self._directory: wake.Hearing | None = None
         self._chores: asyncio.Task[None] | None = None
+        self._lookups: Resolver | None = None
+        self._witness: Witness | None = None
 
     async def start(self, sockets: Mapping[str, list[socket.socket]] | None = None) -> None:
         """Listen on `sockets` (kind to bound sockets), or on what the configuration says.
@@ -62,6 +66,10 @@ class Reception:
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
         keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
         networks = Networks(configuration.reception.relay_networks)
+        if configuration.evidence.enabled and not configuration.trial:  # a trial asks no nameserver anything
+            nameservers = [endpoint(text) for text in configuration.dns.nameservers]
+            self._lookups = Resolver(nameservers, configuration.dns.timeout, self._clock)
+            self._witness = Witness(configuration.evidence, self._lookups, configuration.host, self._clock)
         for kind, found in self._sockets.items():
             desk = self._desk(kind, keeper, networks)
             for sock in found:
@@ -88,6 +96,7 @@ class Reception:
             clock=self._clock,
             random=self._random,
             guests=self._guests,
+            witness=self._witness if kind == "transfer" else None,
         )
 
     async def _listen(self, desk: Desk, sock: socket.socket) -> None:
@@ -112,6 +121,10 @@ class Reception:
             server.close()
         self._guests.shutdown()
         await self._guests.gone(grace)
+        if self._witness is not None:
+            self._witness.close()
+        if self._lookups is not None:
+            self._lookups.close()
         await self._acceptance.drained()
         if self._chores is not None:
             self._chores.cancel()

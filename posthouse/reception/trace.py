@@ -39,10 +39,13 @@ def client_literal(address: str) -> str:
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
-def received_from(name: str, address: str, host: str, tls: TlsFacts | None) -> tuple[bytes, bytes]:
+def received_from(
+    name: str, address: str, host: str, tls: TlsFacts | None, client_name: str | None = None
+) -> tuple[bytes, bytes]:
     """The parts of Received that stay the same for a whole session: before and behind the word for the protocol.
 
-    `name` is what the client called itself; beyond ASCII it is written in A-labels (RFC 5321 §4.1.1.1).
+    `name` is what the client called itself; beyond ASCII it is written in A-labels (RFC 5321 §4.1.1.1). `client_name`:
+    what the DNS calls it, "" where it has no confirmed name, None where nobody asked.
     """
     if not name.isascii():
         try:
@@ -50,6 +53,8 @@ def received_from(name: str, address: str, host: str, tls: TlsFacts | None) -> t
         except AddressError:
             name = "unknown"
     literal = client_literal(address)
+    if literal and client_name is not None:
+        literal = f"{client_name or 'unknown'} {literal}"  # RFC 5321 §4.4: TCP-info = Domain FWS address-literal
     # RFC 5321 §4.4: From-domain = "FROM" FWS Extended-Domain, where the address stands as TCP-info in a comment.
     before = f"Received: from {name or 'unknown'}{f' ({literal})' if literal else ''}\r\n\tby {host} (Posthouse) with "
     encrypted = f" ({tls.version} {tls.cipher})" if tls else ""

@@ -1,0 +1,316 @@
+"""What mail from a stranger proves of itself (SPF, DKIM, ARC, DMARC, the client's name): found out within one deadline.
+
+Evidence, never a decision: nothing here refuses, raises or keeps a client waiting longer than the deadline. What could
+not be found out in time is "temperror".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import dns.name
+
+from posthouse import configuration
+from posthouse.authenticity import results, spf
+from posthouse.authenticity.arc import Arc, Validation
+from posthouse.authenticity.dkim import Dkim, Signature, Verification
+from posthouse.authenticity.dmarc import Dmarc, author_domains, evaluate_authors
+from posthouse.authenticity.signature import SignedMessage, value_of
+from posthouse.authenticity.spf import Spf
+from posthouse.content.spool import Spooled
+from posthouse.dns.lookups import Answer, LookupFailure, Lookups, absolute
+from posthouse.message.headers import MAX_HEADER, split
+
+__all__ = ["Evidence", "Inquiry", "Witness"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+INLINE = 64 * 1024  # octets of a message that are hashed in the event loop; more goes to a thread
+HEAVY_HEADER = 32 * 1024  # octets of a header whose signatures are checked in a thread too: long chains cost much
+BLOCK = 256 * 1024
+THREADS = 4
+MOST_NAMES = 5  # of a client that are confirmed; an honest one has one
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found out about one message.
+
+    `client_name`: the client's name in the DNS, confirmed by looking it up again; "" for none, None when nobody asked.
+    `sender`: SPF of MAIL FROM, None for the null return path, which only `helo` answers for (RFC 7208 §2.4).
+    """
+
+    client_name: str | None
+    helo: Spf
+    sender: Spf | None
+    dkim: Dkim
+    arc: Arc
+    dmarc: Dmarc
+
+    def methods(self) -> list[results.Method]:
+        """The results as Authentication-Results names them."""
+        found = [] if self.sender is None else [results.of_spf(self.sender)]
+        if self.sender is None or self.helo.result != "none":
+            found.append(results.of_spf(self.helo))
+        return [*found, *results.of_dkim(self.dkim), results.of_arc(self.arc), results.of_dmarc(self.dmarc)]
+
+    def field(self, host: str) -> bytes:
+        """The Authentication-Results field in our name, one result on each line."""
+        alone = [results.written(host, [method]).partition("; ") for method in self.methods()]
+        # RFC 8601 §2.2: the authserv-id, then each result behind a semicolon
+        return f"{results.FIELD}: {alone[0][0]};\r\n\t{_JOINT.join(one[2] for one in alone)}\r\n".encode(
+            "ascii", "replace"
+        )
+
+    def words(self) -> str:
+        """The results as a sentence for the maillog."""
+        told = [_told(method) for method in self.methods()]
+        if self.client_name is not None:
+            told.insert(0, f"client {self.client_name or 'unknown'}")
+        return "; ".join(told)
+
+
+_JOINT = ";\r\n\t"
+_ABOUT = ("smtp.mailfrom", "smtp.helo", "header.d", "header.from")
+
+
+def _told(method: results.Method) -> str:
+    about = next((method.value(name) for name in _ABOUT if method.value(name)), "")
+    policy = method.value("policy.dmarc")
+    more = [f"policy {policy}" if policy else "", method.reason[:200]]
+    known = ", ".join(part for part in more if part)
+    who = f" for {'HELO ' if method.value('smtp.helo') else ''}{about}" if about else ""
+    return f"{method.name.upper()} {method.result}{who}{f' ({known})' if known else ''}"
+
+
+class Witness:
+    """Finds out about the mail of all connections of one process. `clock`: seconds since 1970."""
+
+    def __init__(
+        self, settings: configuration.Evidence, lookups: Lookups, host: str, clock: Callable[[], float]
+    ) -> None:
+        self.seconds, self.reverse = settings.deadline, settings.reverse
+        self.lookups, self.host, self.clock = lookups, host, clock
+        self.threads = ThreadPoolExecutor(THREADS, "evidence")
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def inquire(self, address: str) -> Inquiry:
+        """A stranger connected; `address`: its IP address."""
+        return Inquiry(self, address)
+
+    def begin(self, asked: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Find something out in the background."""
+        task = asyncio.get_running_loop().create_task(asked)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def close(self) -> None:
+        """Find out nothing more; what is under way ends as temperror."""
+        for task in list(self._tasks):
+            task.cancel()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Inquiry:
+    """What is found out about one connection and the transaction that is open on it."""
+
+    __slots__ = ("_address", "_examining", "_helo", "_helo_name", "_name", "_return_path", "_sender", "_witness")
+
+    def __init__(self, witness: Witness, address: str) -> None:
+        self._witness, self._address = witness, address
+        self._helo_name = self._return_path = ""
+        self._helo: asyncio.Task[Spf] | None = None
+        self._sender: asyncio.Task[Spf] | None = None
+        self._examining = False
+        self._name: asyncio.Task[str] | None = None
+        if witness.reverse:
+            self._name = witness.begin(client_name(address, witness.lookups, _in(witness.seconds)))
+
+    def begin(self, helo: str, return_path: str) -> None:
+        """The first recipient was accepted: look at HELO and MAIL FROM while the content comes (RFC 7208 §2.2)."""
+        witness, client, deadline = self._witness, self._address, _in(self._witness.seconds)
+        known: dict[str, Any] = {"deadline": deadline, "now": witness.clock(), "receiver": witness.host}
+        if self._helo is None or self._helo_name != helo or not _settled(self._helo):
+            self._helo_name = helo
+            self._helo = witness.begin(spf.check_helo(client, helo, witness.lookups, **known))
+        self._return_path = return_path
+        if return_path:
+            checked = spf.check_return_path(client, return_path, helo, witness.lookups, **known)
+            self._sender = witness.begin(checked)
+
+    def end(self) -> None:
+        """The transaction is over, or belongs to `examine`."""
+        if self._sender is not None:
+            self._sender.cancel()
+            self._sender = None
+
+    def close(self) -> None:
+        """The client has gone; what `examine` waits for is still found out."""
+        self.end()
+        for task in (self._helo, self._name):
+            if task is not None and not self._examining:
+                task.cancel()
+
+    def examine(self, content: Spooled) -> Awaitable[Evidence]:
+        """All evidence about the transaction whose content has come. Never raises, never later than the deadline."""
+        sender, self._sender = self._sender, None
+        self._examining = True
+        return self._examine(content, self._helo_name, self._return_path, sender, _in(self._witness.seconds))
+
+    async def _examine(
+        self, content: Spooled, helo: str, return_path: str, sender: asyncio.Task[Spf] | None, deadline: float
+    ) -> Evidence:
+        witness = self._witness
+        try:
+            proof, dkim, arc = await _verified(witness, content, deadline)
+            by_helo = await _outcome(self._helo, Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=_LATE))
+            by_sender = None
+            if return_path:
+                domain = return_path.rpartition("@")[2]
+                by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=_LATE))
+            # RFC 9989 §3.2.4: HELO speaks for the author only where there is no return path
+            passed = (by_sender or by_helo).domains
+            dmarc = Dmarc("temperror", reason=_LATE)
+            if proof is not None:
+                asked = evaluate_authors(proof.authors(), dkim.domains, passed, witness.lookups, deadline=deadline)
+                dmarc = await _outcome(witness.begin(asked), dmarc)
+            name = None if self._name is None else await _outcome(self._name, "")
+            return Evidence(name, by_helo, by_sender, dkim, arc, dmarc)
+        finally:
+            self._examining = False
+
+
+_LATE = "it was not found out in time"
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def _settled(task: asyncio.Task[Spf]) -> bool:
+    """Whether what is known of HELO can serve the next transaction too."""
+    return not task.done() or (not task.cancelled() and not task.exception() and task.result().result != "temperror")
+
+
+async def _outcome(task: asyncio.Task[T] | None, missing: T) -> T:
+    """What a task found out; `missing` when it was ended, or failed for a fault of ours."""
+    if task is None:
+        return missing
+    if not task.done():
+        await asyncio.wait((task,))
+    if task.cancelled():
+        return missing
+    fault = task.exception()
+    if fault is not None:
+        _log.error("Evidence was not found out for a fault of ours", exc_info=fault)
+        return missing
+    return task.result()
+
+
+async def client_name(address: str, lookups: Lookups, deadline: float) -> str:
+    """The name a client's address has and that leads back to it (RFC 8601 §2.7.3, iprev); "" for none. Never raises."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        async with asyncio.timeout_at(deadline):
+            for name in (await lookups.ptr(str(ip)))[:MOST_NAMES]:
+                if _HOST.match(name) and await _leads_back(name, ip, lookups):
+                    return name
+    except (ValueError, TimeoutError, LookupFailure):
+        pass
+    return ""
+
+
+async def _leads_back(name: str, ip: ipaddress.IPv4Address | ipaddress.IPv6Address, lookups: Lookups) -> bool:
+    try:
+        answer = await lookups.ask(absolute(name), "A" if ip.version == 4 else "AAAA")
+    except LookupFailure:
+        return False
+    return any(ipaddress.ip_address(str(record.address)) == ip for record in answer.records)
+
+
+class Proof:
+    """DKIM and ARC of one message, its body hashed: all that is left is to ask for keys."""
+
+    def __init__(self, content: Spooled, now: float) -> None:
+        header, body = split(content.head(MAX_HEADER))
+        self.heavy = len(header) > HEAVY_HEADER
+        self._message = SignedMessage(header)
+        self._dkim, self._arc = Verification(self._message, now), Validation(self._message)
+        if self._message.all("dkim-signature") or self._message.all("arc-seal"):
+            self._feed(content, body)
+
+    def _feed(self, content: Spooled, body: int) -> None:
+        if content.octets is not None:
+            self._message.feed(content.octets[body:])
+            return
+        assert content.path is not None
+        with open(content.path, "rb") as file:
+            file.seek(body)
+            while block := file.read(BLOCK):
+                self._message.feed(block)
+
+    def authors(self) -> tuple[str, ...]:
+        """The domains of all authors."""
+        return author_domains(value_of(raw).replace("\r\n", "") for raw in self._message.all("from"))
+
+    async def weigh(self, lookups: Lookups, deadline: float) -> tuple[Dkim, Arc]:
+        """Fetch the keys and verify."""
+        if not self._message.all("arc-seal"):  # a chain without seals costs nothing to refuse
+            return await self._dkim.evidence(lookups, deadline), await self._arc.evidence(lookups, deadline)
+        return await asyncio.gather(self._dkim.evidence(lookups, deadline), self._arc.evidence(lookups, deadline))
+
+
+async def _verified(witness: Witness, content: Spooled, deadline: float) -> tuple[Proof | None, Dkim, Arc]:
+    """DKIM and ARC; what is large or hostile is worked on in threads, so that nobody else waits for it."""
+    proof = None
+    try:
+        if content.size <= INLINE:
+            proof = Proof(content, witness.clock())
+        else:
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout_at(deadline):
+                proof = await loop.run_in_executor(witness.threads, Proof, content, witness.clock())
+        if proof.heavy:
+            return (proof, *(await _weigh_apart(witness, proof, deadline)))
+        return (proof, *(await proof.weigh(witness.lookups, deadline)))
+    except TimeoutError:
+        reason = _LATE
+    except Exception:
+        _log.exception("DKIM and ARC were not found out for a fault of ours")
+        reason = "it could not be found out"
+    return proof, Dkim((Signature("temperror", reason),)), Arc("temperror", reason)
+
+
+async def _weigh_apart(witness: Witness, proof: Proof, deadline: float) -> tuple[Dkim, Arc]:
+    """The same in a thread with an event loop of its own, which asks its questions in this one."""
+    loop = asyncio.get_running_loop()
+    lookups, left = _Across(witness.lookups, loop), deadline - loop.time()
+
+    async def there() -> tuple[Dkim, Arc]:
+        return await proof.weigh(lookups, _in(left))
+
+    async with asyncio.timeout_at(deadline + 0.2):  # it keeps the deadline itself once it has its thread
+        return await loop.run_in_executor(witness.threads, lambda: asyncio.run(there()))
+
+
+class _Across(Lookups):
+    """A resolver that lives in another thread's event loop."""
+
+    def __init__(self, lookups: Lookups, loop: asyncio.AbstractEventLoop) -> None:
+        self._lookups, self._loop = lookups, loop
+
+    async def ask(self, name: dns.name.Name, kind: str) -> Answer:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._lookups.ask(name, kind), self._loop))
