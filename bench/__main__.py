@@ -11,6 +11,7 @@ MEASURES = {
     "import": "importing",
     "pages": "pages",
     "memory": "memory",
+    "roster": "roster",
     "render": "render",
 }
 

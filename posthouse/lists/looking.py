@@ -51,21 +51,29 @@ def page(
 
     `hidden`: with those who do not want to be shown to other members.
     """
-    where, parameters = "m.mailing_list_id = %s AND m.role = %s", [pk, role]
+    where, source = "m.mailing_list_id = %s AND m.role = %s", "lists_membership m"
+    parameters: list[int | str] = [pk, role]
+    named = "JOIN directory_address a ON a.id = m.address_id"
+    counted = source  # what the count needs: the membership index alone, where nothing is asked of people
     if words.strip():
         escaped = words.strip().lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
         where += " AND (a.key LIKE %s ESCAPE '!' OR LOWER(a.display_name) LIKE %s ESCAPE '!')"
         parameters += [f"%{escaped}%"] * 2
+        counted = f"{source} {named}"
     if not hidden:
         where += f" AND NOT {effective('hide_address')}"
-    source = f"FROM lists_membership m JOIN directory_address a ON a.id = m.address_id {ACCOUNTS} WHERE {where}"
+        named = f"{named} {ACCOUNTS}"
+        counted = f"{source} {named}"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT COUNT(*) {source}", parameters)
+        cursor.execute(f"SELECT COUNT(*) FROM {counted} WHERE {where}", parameters)
         total = int(cursor.fetchone()[0])
+        # Which rows are on the page is found first: only for them it is asked what holds.
         cursor.execute(
             f"SELECT a.key, a.original, a.display_name, {effective('delivery_status')}, {effective('delivery_mode')}, "
-            f"{effective('hide_address')}, m.moderation_action, m.joined_at, m.bounces {source} AND a.key > %s "
-            "ORDER BY a.key LIMIT %s",
+            f"{effective('hide_address')}, m.moderation_action, m.joined_at, m.bounces "
+            f"FROM (SELECT m.id, a.key FROM {source} {named} WHERE {where} AND a.key > %s ORDER BY a.key LIMIT %s) f "
+            f"JOIN lists_membership m ON m.id = f.id JOIN directory_address a ON a.id = m.address_id {ACCOUNTS} "
+            "ORDER BY f.key",
             [*parameters, after.lower(), limit + 1],
         )
         found = cursor.fetchall()

@@ -59,7 +59,9 @@ def test_a_vacation_has_an_end(quick_site: Neighbourhood) -> None:
 def test_topics_are_chosen(quick_site: Neighbourhood) -> None:
     creation.set_settings(GARDEN, {"topics_enabled": "yes", "topics": "Seeds: seeds\nTools: tools"})
     client = quick_site.as_("ana")
-    client.post("/options/", {"act": "save", "subscription": mine().pk, "topic": ["Seeds"], "nonmatching": "1"})
+    client.post(
+        "/options/", {"act": "save", "subscription": mine().pk, f"topic-{mine().pk}": ["Seeds"], "nonmatching": "1"}
+    )
     [one] = [one for one in looking.subscriptions(mine().address.account_id or 0) if one.list_address == GARDEN]
     assert (one.chosen, one.nonmatching) == (("seeds",), True)
 

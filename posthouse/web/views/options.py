@@ -80,7 +80,7 @@ def _change(request: HttpRequest, account: int) -> str:
     until = _day(post.get("until", "")) if delivery == "until" else None
     looking.choose(
         account, number, values, now, resumes_at=until,
-        chosen=tuple(post.getlist("topic")) if one.topics else None, nonmatching="nonmatching" in post,
+        chosen=tuple(post.getlist(f"topic-{one.id}")) if one.topics else None, nonmatching="nonmatching" in post,
     )  # fmt: skip
     return _("Your choices for %(list)s are kept.") % words
 
