@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "posthouse.web.language.Language",
 ]
 ROOT_URLCONF = "posthouse.web.urls"
 TEMPLATES = [
@@ -107,6 +108,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("fr", "Français")]  # of the pages; locale/ holds a catalogue for each but English
+LOCALE_PATHS = [Path(__file__).parent / "web" / "locale"]
 MIGRATION_MODULES: dict[str, str] = {}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_HTTPONLY = True

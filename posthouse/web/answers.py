@@ -46,7 +46,7 @@ def cached(request: HttpRequest, response: Answer, etag: str) -> Answer:
         response.headers["Cache-Control"] = "no-store"
         return response
     response.headers["Cache-Control"] = "private, no-cache" if visitor(request).account else "public, no-cache"
-    response.headers["Vary"] = "Cookie"
+    response.headers["Vary"] = "Cookie, Accept-Language"
     response.headers["ETag"] = etag
     return response
 
@@ -54,7 +54,10 @@ def cached(request: HttpRequest, response: Answer, etag: str) -> Answer:
 def version_of(request: HttpRequest, *facts: object) -> str:
     """The ETag of a page: changes with these facts, the templates, the path, the query and who is asking."""
     web = active()
-    words = (fingerprint(), web.web.base_url, web.trial, request.get_full_path(), visitor(request).account, *facts)
+    words = (
+        fingerprint(), web.web.base_url, web.trial, request.get_full_path(), visitor(request).account, get_language(),
+        *facts,
+    )  # fmt: skip
     return f'"{hashlib.blake2b(repr(words).encode("utf-8", "replace"), digest_size=12).hexdigest()}"'
 
 

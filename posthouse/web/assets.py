@@ -48,8 +48,8 @@ def asset_path(name: str) -> str:
 def fingerprint() -> str:
     """A word that changes whenever templates or assets do: part of every page's ETag."""
     digest = hashlib.sha256()
-    for folder in (FOLDER, FOLDER.parent / "templates", FOLDER.parent):
-        for path in sorted(folder.rglob("*") if folder.name == "templates" else folder.glob("*")):
+    for folder in (FOLDER, FOLDER.parent / "templates", FOLDER.parent / "locale", FOLDER.parent):
+        for path in sorted(folder.rglob("*") if folder.name in ("templates", "locale") else folder.glob("*")):
             if path.is_file():
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
