@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import dns.exception
 import dns.name
 
@@ -10,6 +12,7 @@ from posthouse.address import AddressError, normal_domain
 __all__ = ["a_label", "below", "question"]
 
 
+@lru_cache(maxsize=4_096)  # the same names are asked for with every message of a sender
 def question(text: str) -> dns.name.Name | None:
     """A name as it is asked, octet for octet (no escapes, no IDNA); None when it cannot exist (RFC 1035 §2.3.4)."""
     text = text[:-1] if text.endswith(".") else text

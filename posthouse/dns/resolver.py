@@ -24,7 +24,7 @@ LONGEST_NEGATIVE = 10_800.0  # RFC 2308 §5: a negative answer for one to three 
 FAILURE_KEPT = 5.0  # RFC 2308 §7 allows five minutes, RFC 9520 §3.2 asks for at least one second
 EDNS_PAYLOAD = 1232  # octets that pass every path unfragmented; longer answers come by TCP
 
-Asked = tuple[dns.name.Name, str]
+Asked = tuple[tuple[bytes, ...], str]  # labels in lower case: cheaper to compare than names, for every message asks
 
 
 class Resolver(Lookups):
@@ -71,7 +71,7 @@ class Resolver(Lookups):
 
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, from memory when it may be; those who ask the same at the same time share one question."""
-        key = (name.canonicalize(), kind)
+        key = (tuple(map(bytes.lower, name.labels)), kind)
         known = self._cache.get(key)
         if known is not None:
             if isinstance(known, LookupFailure):
@@ -79,7 +79,7 @@ class Resolver(Lookups):
             return known
         under_way = self._asking.get(key)
         if under_way is None:
-            under_way = asyncio.ensure_future(self._fetch(key))
+            under_way = asyncio.ensure_future(self._fetch(name, key))
             self._asking[key] = under_way
             under_way.add_done_callback(lambda done: self._done(key, done))
         # Whoever asked first may be cancelled; the others still want the answer.
@@ -90,8 +90,8 @@ class Resolver(Lookups):
         if not done.cancelled():
             done.exception()  # retrieved: nobody may be left to ask for it
 
-    async def _fetch(self, key: Asked) -> Answer:
-        name, kind = key
+    async def _fetch(self, name: dns.name.Name, key: Asked) -> Answer:
+        kind = key[1]
         async with self._turns:
             try:
                 answer, seconds = await self._query(name, kind)

@@ -10,9 +10,10 @@ import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import dns.name
@@ -26,7 +27,7 @@ from posthouse.authenticity.signature import SignedMessage, value_of
 from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import Spooled
 from posthouse.dns.lookups import Answer, LookupFailure, Lookups, absolute
-from posthouse.message.headers import MAX_HEADER, split
+from posthouse.message.headers import MAX_HEADER
 
 __all__ = ["Evidence", "Inquiry", "Witness"]
 
@@ -42,7 +43,7 @@ _HOST = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """What was found out about one message.
 
@@ -57,6 +58,7 @@ class Evidence:
     arc: Arc
     dmarc: Dmarc
 
+    @cached_property
     def methods(self) -> list[results.Method]:
         """The results as Authentication-Results names them."""
         found = [] if self.sender is None else [results.of_spf(self.sender)]
@@ -66,31 +68,31 @@ class Evidence:
 
     def field(self, host: str) -> bytes:
         """The Authentication-Results field in our name, one result on each line."""
-        alone = [results.written(host, [method]).partition("; ") for method in self.methods()]
+        alone = [results.written(host, [method]) for method in self.methods]
+        who = alone[0].partition(";")[0]
         # RFC 8601 §2.2: the authserv-id, then each result behind a semicolon
-        return f"{results.FIELD}: {alone[0][0]};\r\n\t{_JOINT.join(one[2] for one in alone)}\r\n".encode(
-            "ascii", "replace"
-        )
+        found = "".join(f";\r\n\t{one[len(who) + 2 :]}" for one in alone)
+        return f"{results.FIELD}: {who}{found}\r\n".encode("ascii", "replace")
 
     def words(self) -> str:
         """The results as a sentence for the maillog."""
-        told = [_told(method) for method in self.methods()]
+        told = [_told(method) for method in self.methods]
         if self.client_name is not None:
             told.insert(0, f"client {self.client_name or 'unknown'}")
         return "; ".join(told)
 
 
-_JOINT = ";\r\n\t"
-_ABOUT = ("smtp.mailfrom", "smtp.helo", "header.d", "header.from")
+_ABOUT = {"smtp.mailfrom": "", "smtp.helo": "HELO ", "header.d": "", "header.from": ""}
 
 
 def _told(method: results.Method) -> str:
-    about = next((method.value(name) for name in _ABOUT if method.value(name)), "")
-    policy = method.value("policy.dmarc")
-    more = [f"policy {policy}" if policy else "", method.reason[:200]]
-    known = ", ".join(part for part in more if part)
-    who = f" for {'HELO ' if method.value('smtp.helo') else ''}{about}" if about else ""
-    return f"{method.name.upper()} {method.result}{who}{f' ({known})' if known else ''}"
+    told, more = f"{method.name.upper()} {method.result}", method.reason[:200]
+    for name, value in method.properties:
+        if name in _ABOUT:
+            told += f" for {_ABOUT[name]}{value}"
+        elif name == "policy.dmarc":
+            more = f"policy {value}, {more}" if more else f"policy {value}"
+    return f"{told} ({more})" if more else told
 
 
 class Witness:
@@ -181,10 +183,7 @@ class Inquiry:
                 by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=_LATE))
             # RFC 9989 §3.2.4: HELO speaks for the author only where there is no return path
             passed = (by_sender or by_helo).domains
-            dmarc = Dmarc("temperror", reason=_LATE)
-            if proof is not None:
-                asked = evaluate_authors(proof.authors(), dkim.domains, passed, witness.lookups, deadline=deadline)
-                dmarc = await _outcome(witness.begin(asked), dmarc)
+            dmarc = await _aligned(proof, dkim, passed, witness.lookups, deadline)
             name = None if self._name is None else await _outcome(self._name, "")
             return Evidence(name, by_helo, by_sender, dkim, arc, dmarc)
         finally:
@@ -218,6 +217,17 @@ async def _outcome(task: asyncio.Task[T] | None, missing: T) -> T:
     return task.result()
 
 
+async def _aligned(proof: Proof | None, dkim: Dkim, by_spf: Sequence[str], lookups: Lookups, deadline: float) -> Dmarc:
+    """DMARC of all authors."""
+    if proof is None:
+        return Dmarc("temperror", reason=_LATE)
+    try:
+        return await evaluate_authors(proof.authors(), dkim.domains, by_spf, lookups, deadline=deadline)
+    except Exception:
+        _log.exception("DMARC was not found out for a fault of ours")
+        return Dmarc("temperror", reason="it could not be found out")
+
+
 async def client_name(address: str, lookups: Lookups, deadline: float) -> str:
     """The name a client's address has and that leads back to it (RFC 8601 §2.7.3, iprev); "" for none. Never raises."""
     try:
@@ -245,7 +255,9 @@ class Proof:
     """DKIM and ARC of one message, its body hashed: all that is left is to ask for keys."""
 
     def __init__(self, content: Spooled, now: float) -> None:
-        header, body = split(content.head(MAX_HEADER))
+        beginning = content.head(MAX_HEADER)
+        end = beginning.find(b"\r\n\r\n")
+        header, body = (beginning, len(beginning)) if end < 0 else (beginning[: end + 2], end + 4)
         self.heavy = len(header) > HEAVY_HEADER
         self._message = SignedMessage(header)
         self._dkim, self._arc = Verification(self._message, now), Validation(self._message)
