@@ -12,12 +12,11 @@ from django.db import connection
 from posthouse.database import transaction
 from posthouse.directory.models import Account, SitePreferences
 from posthouse.directory.moments import moment
-from posthouse.lists import roster, topics
+from posthouse.lists import roster, topics, vacation
 from posthouse.lists.errors import ListError
-from posthouse.lists.models import BY_BOUNCES, BY_MODERATOR, BY_USER, MEMBER, Membership
+from posthouse.lists.models import BY_BOUNCES, BY_MODERATOR, MEMBER, Membership
 from posthouse.lists.preferences import ACCOUNTS, BUILT_IN, effective
 
-LONGEST_VACATION = 366 * 86_400_000  # milliseconds
 CHOICES = tuple(BUILT_IN)
 
 
@@ -124,6 +123,7 @@ def choose(
     account_id: int,
     number: int,
     values: Mapping[str, str | bool | None],
+    by: str,
     now: int,
     *,
     chosen: tuple[str, ...] | None = None,
@@ -144,15 +144,11 @@ def choose(
         if row is None:
             raise ListError("you are not on this list any more")
         wanted = dict(values)
-        if row.delivery_status in (BY_MODERATOR, BY_BOUNCES):
+        if row.delivery_status in (BY_MODERATOR, BY_BOUNCES) or resumes_at is not None:
             wanted.pop("delivery_status", None)
-        if resumes_at is not None and not now < resumes_at <= now + LONGEST_VACATION:
-            raise ListError("a vacation ends on a day of the next twelve months")
         roster.set_preferences(row.mailing_list_id, row.address.original, MEMBER, **wanted)
-        if wanted.get("delivery_status", row.delivery_status) != BY_USER:
-            resumes_at = None
-        until = moment(resumes_at) if resumes_at is not None else None
-        Membership.objects.filter(pk=row.pk).update(delivery_resumes_at=until)
+        if resumes_at is not None:
+            vacation.begin(row.mailing_list_id, row.address.original, moment(resumes_at), by, now)
         if chosen is not None:
             topics.choose(row.mailing_list_id, row.address.key, chosen, nonmatching)
         return next(one for one in subscriptions(account_id) if one.id == number)

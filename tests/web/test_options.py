@@ -48,7 +48,7 @@ def test_a_vacation_has_an_end(quick_site: Neighbourhood) -> None:
     row = mine()
     assert row.delivery_status == "by_user" and row.delivery_resumes_at
     assert f"{row.delivery_resumes_at:%Y-%m-%d}" == day
-    for wrong in ("2001-01-01", "tomorrow", "2999-01-01"):
+    for wrong in ("2001-01-01", "tomorrow", "2099-01-01"):
         answer = client.post(
             "/options/", {"act": "save", "subscription": mine().pk, "delivery": "until", "until": wrong}
         )

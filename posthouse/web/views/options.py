@@ -79,7 +79,7 @@ def _change(request: HttpRequest, account: int) -> str:
             values["delivery_status"] = "enabled"
     until = _day(post.get("until", "")) if delivery == "until" else None
     looking.choose(
-        account, number, values, now, resumes_at=until,
+        account, number, values, by, now, resumes_at=until,
         chosen=tuple(post.getlist(f"topic-{one.id}")) if one.topics else None, nonmatching="nonmatching" in post,
     )  # fmt: skip
     return _("Your choices for %(list)s are kept.") % words
