@@ -24,6 +24,9 @@ Disallow: /held/
 Disallow: /sign-in/
 Disallow: /unsubscribe/
 Disallow: /confirm/
+Disallow: /options/
+Disallow: /lists/*/join/
+Disallow: /lists/*/members/
 Disallow: /search
 Disallow: /archives/*/search
 Disallow: /archives/*/message/*/raw
