@@ -1,6 +1,6 @@
 """Archive pages with 20,000 messages at 4 clients (wrk), beside public-inbox.
 
-`python -m bench pages [N] [--only-ours]`
+`python -m bench pages [N] [--only-ours] [WORD ...]`; words choose the pages whose names have one of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ def main(arguments: list[str]) -> None:
     if "--only-ours" not in arguments:
         subprocess.run([sys.executable, FOLDER / "d_web.py", "public-inbox", str(count)], check=True,
                        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, stdin=subprocess.DEVNULL)  # fmt: skip
-    web = _wrk()
+    measure = _wrk()
+    words = [word for word in arguments if not word.isdigit() and not word.startswith("-")]
+
+    def web(name: str, urls: list[str]) -> None:
+        if not words or any(word in name for word in words):
+            measure(name, urls)
+
     ours = prepared("pages")
     run(ours, harness("hk").data(count))
     with sqlite3.connect(ours.data / "posthouse.sqlite3") as connection:

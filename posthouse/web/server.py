@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ IDLE_TIMEOUT: Final = 75  # seconds a kept connection may be silent
 MOST_CONNECTIONS: Final = 500
 MOST_REQUEST_BODY: Final = 2 * 1024 * 1024  # bytes: forms only; mail does not come this way
 MOST_REQUEST_HEADER: Final = 32 * 1024
+TURN: Final = 0.0005  # seconds of courtesy for each connection that is open here
+LONGEST_TURN: Final = 0.002
 EVENTS_EVERY: Final = 1.0  # seconds between writes of maillog events that wait
 
 
@@ -44,6 +47,7 @@ def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
         clear_untrusted_proxy_headers=False,  # middleware.believe_proxies decides, by web.trusted_proxies
         asyncore_use_poll=True,
     )
+    _take_turns(channels)
     stopping = _Stopping()
     try:
         _run(channels, stopping)
@@ -54,6 +58,23 @@ def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
         maillog.flush()
         database.close()
         stopping.close()
+
+
+def _take_turns(channels: dict[int, Any]) -> None:
+    """Let the least busy process take a new connection, where several share the sockets.
+
+    All of them hear of it at once. Each waits a moment for every connection it already has, so that one with fewer
+    comes first; else one process might hold all kept connections while the others idle.
+    """
+    for one in [found for found in channels.values() if isinstance(found, BaseWSGIServer)]:
+
+        def accept(taken: Callable[[], None] = one.handle_accept) -> None:
+            held = sum(isinstance(channel, HTTPChannel) for channel in channels.values())
+            if held:
+                time.sleep(min(held * TURN, LONGEST_TURN))
+            taken()
+
+        one.handle_accept = accept
 
 
 class _Stopping:
