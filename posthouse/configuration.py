@@ -117,7 +117,7 @@ class Web:
     listen: list[str] = setting(["127.0.0.1:8000", "[::1]:8000"], "Where the site answers.", "listen")
     base_url: str = setting("http://localhost:8000", "The address people use, without a final slash.", "url")
     trusted_proxies: list[str] = setting([], "Networks whose X-Forwarded-* headers are believed.", "networks")
-    threads: int = setting(4, "Threads of each web process.")
+    threads: int = setting(1, "Threads of each web process. One is fastest; more help when many take large downloads.")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ GRACE: Final = 10.0  # seconds that answers under way get after SIGTERM
 IDLE_TIMEOUT: Final = 75  # seconds a kept connection may be silent
 MOST_CONNECTIONS: Final = 500
 MOST_REQUEST_BODY: Final = 2 * 1024 * 1024  # bytes: forms only; mail does not come this way
+MOST_WAITING_BODY: Final = 64 * 1024 * 1024  # bytes (above 1 MiB on disk) that wait for a slow client, not the thread
 MOST_REQUEST_HEADER: Final = 32 * 1024
 TURN: Final = 0.0005  # seconds of courtesy for each connection that is open here
 LONGEST_TURN: Final = 0.002
@@ -43,6 +44,7 @@ def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
         channel_timeout=IDLE_TIMEOUT,
         connection_limit=MOST_CONNECTIONS,
         max_request_body_size=MOST_REQUEST_BODY,
+        outbuf_high_watermark=MOST_WAITING_BODY,
         max_request_header_size=MOST_REQUEST_HEADER,
         clear_untrusted_proxy_headers=False,  # middleware.believe_proxies decides, by web.trusted_proxies
         asyncore_use_poll=True,
