@@ -27,12 +27,13 @@ def main(arguments: list[str]) -> None:
             exim = _started(relay.Exim())
             relay.measure("Exim 4.96", exim, "split spool, immediate delivery")
             exim.stop()
-    ours = Posthouse()
-    ours.start("reception", "delivery")
-    try:
-        relay.measure(version(), ours, "one process each for reception and delivery, SQLite, fsync on")
-    finally:
-        ours.stop()
+    for processes in (1, 2):
+        ours = Posthouse(f"relay{processes}", more=f"[processes]\nreception = {processes}")
+        ours.start("reception", "delivery")
+        try:
+            relay.measure(version(), ours, f"reception = {processes}, delivery = 1, SQLite, fsync on")
+        finally:
+            ours.stop()
 
 
 def _started(exim: object) -> object:
