@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> None:
     """Measure."""
     numbers = [word for word in arguments if word.isdigit()]
     count = int(numbers[0]) if numbers else 20_000
+    harness()  # says where results go, for the peer's own process too
     if "--only-ours" not in arguments:
         subprocess.run([sys.executable, FOLDER / "d_web.py", "public-inbox", str(count)], check=True,
                        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, stdin=subprocess.DEVNULL)  # fmt: skip
