@@ -6,6 +6,7 @@ import importlib
 import sys
 
 MEASURES = {
+    "accept": "accept",
     "relay": "relay",
     "fanout": "fanout",
     "import": "importing",

@@ -22,7 +22,7 @@ _MODULES = {
     "web": "posthouse.web.server",
 }
 
-# Seconds a thread may run on while another waits. Every role has threads that answer and threads that work; with
+# Seconds a thread may run on while another waits. The web has threads that send and threads that make pages; with
 # Python's 5 ms an answer that is ready would wait longer for its turn than it took to make.
 SWITCH = 0.0005
 
@@ -38,10 +38,10 @@ def preload(only: Sequence[str]) -> None:
 def run(role: str, configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], alive: int) -> None:
     """Be `role` until SIGTERM; `alive` is a pipe that ends with the parent. Returns after an orderly stop."""
     threading.Thread(target=_follow_parent, args=(alive,), daemon=True, name="parent").start()
-    sys.setswitchinterval(SWITCH)
     if role == "web":
         from posthouse.web import server
 
+        sys.setswitchinterval(SWITCH)
         server.serve(configuration, list(sockets.get("web", ())))
     elif role == "reception":
         _loop(lambda stopped: _reception(configuration, sockets, stopped))
