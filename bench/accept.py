@@ -44,5 +44,7 @@ def _measure(relay: Any, lib: Any, peer: str, config: str, port: int) -> None:
         one()
         rows = lib.runs(one)
         how = "sessions kept (-d)" if kept else "one connection per message"
-        lib.record("A", peer, f"{config}; {how}", n=COUNT, accepted_per_s=[row["accepted"] for row in rows],
-                   cpu_ms_per_msg=[row["cpu"] for row in rows], others_share=[row["others"] for row in rows])  # fmt: skip
+        names = {"accepted_per_s": "accepted", "cpu_ms_per_msg": "cpu", "others_share": "others"}
+        lib.record(
+            "A", peer, f"{config}; {how}", n=COUNT, **{to: [row[at] for row in rows] for to, at in names.items()}
+        )
