@@ -81,6 +81,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "posthouse.content",
     "posthouse.directory",
+    "posthouse.encounters",
     "posthouse.queue",
     "posthouse.archive",
     "posthouse.lists",

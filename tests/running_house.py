@@ -143,7 +143,7 @@ class House:
         from posthouse.operations.cli import cli
 
         path = self.configuration.data / configuration.FILE_NAME
-        path.write_text(configuration.describe(self.configuration), encoding="utf-8")
+        path.write_text(configuration.describe(self.configuration, secrets=True), encoding="utf-8")
         try:
             return CliRunner().invoke(cli, ["--config", str(path), *words], input=given, prog_name="posthouse")
         finally:

@@ -143,7 +143,7 @@ class Runner:
             settings.port,
             own_names=frozenset({self._configuration.host.lower()}),
             own_addresses=frozenset(address for address, port in listeners if port == settings.port),
-            ignored=tuple(settings.ignore_targets),
+            ignored=tuple(self._configuration.hosts(settings.ignore_targets)),
         )
 
     async def stop(self, grace: float = 10.0) -> None:

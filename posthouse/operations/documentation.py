@@ -30,13 +30,18 @@ def settings_page() -> str:
     for table, section in tables:
         lines += ["", f"## [{table}]" if table else "## Top of the file", "", str(section.__doc__), ""]
         lines += ["| setting | default | what it is for |", "|---|---|---|"]
+        hints = typing.get_type_hints(type(section))
         for item in dataclasses.fields(section):
-            value = getattr(section, item.name)
+            value, name = getattr(section, item.name), f"{table}.{item.name}" if table else item.name
+            inner = (typing.get_args(hints[item.name]) or (None, None))[-1]
             if dataclasses.is_dataclass(value):
-                tables.append((item.name, value))
+                tables.append((name, value))
+            elif isinstance(value, dict) and dataclasses.is_dataclass(inner):
+                tables.append((f"{name}.NAME", typing.cast("type[typing.Any]", inner)()))
+            elif isinstance(value, dict):
+                lines.append(f"| `[{name}]` | empty | {item.metadata['doc']} |")
             else:
-                default = configuration._toml(value)
-                lines.append(f"| `{item.name}` | `{default}` | {item.metadata['doc']} |")
+                lines.append(f"| `{item.name}` | `{configuration.toml(value)}` | {item.metadata['doc']} |")
     return "\n".join(lines) + "\n"
 
 

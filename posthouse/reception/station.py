@@ -65,7 +65,7 @@ class Reception:
         self._sockets = listeners.bind(configuration) if sockets is None else {k: list(v) for k, v in sockets.items()}
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
         keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
-        networks = Networks(configuration.reception.relay_networks)
+        networks = Networks(configuration.hosts(configuration.reception.relay_networks))
         if configuration.evidence.enabled and not configuration.trial:  # a trial asks no nameserver anything
             nameservers = [endpoint(text) for text in configuration.dns.nameservers]
             self._lookups = Resolver(nameservers, configuration.dns.timeout, self._clock)

@@ -147,7 +147,7 @@ def _trusted(address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv
 
 def believe_proxies(meta: dict[str, Any]) -> None:
     """Take who asked, and how, from X-Forwarded-* when a trusted proxy says it; drop those fields from anybody else."""
-    networks = _networks(tuple(active().web.trusted_proxies))
+    networks = _networks(tuple(active().hosts(active().web.trusted_proxies)))
     if networks and _trusted(meta.get("REMOTE_ADDR", ""), networks):
         chain = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
         for hop in reversed(chain):  # the nearest hop that is no proxy of ours is the client

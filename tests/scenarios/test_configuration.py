@@ -103,3 +103,22 @@ def test_a_password_is_not_printed() -> None:
         configuration.Configuration(), database=configuration.Database(url="postgresql://me:secret@db/post")
     )
     assert "secret" not in configuration.describe(chosen) and "me:***@db" in configuration.describe(chosen)
+
+
+def test_lists_of_networks_include_each_other_and_a_name_nobody_knows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text(
+        '[networks]\noffice = ["192.0.2.0/24", "@far"]\nfar = ["2001:db8::/32", "@office"]\n'
+        '[reception]\nrelay_networks = ["@office", "198.51.100.0/24"]\n'
+    )
+    chosen = configuration.load(path)
+    assert chosen.hosts(chosen.reception.relay_networks) == ["192.0.2.0/24", "2001:db8::/32", "198.51.100.0/24"]
+    assert configuration.load(path).networks == chosen.networks
+    path.write_text(configuration.describe(chosen))
+    assert configuration.load(path) == configuration.load(path) and "@office" in path.read_text()
+
+    path.write_text('[networks]\noffice = ["@fra"]\n[reception]\nrelay_networks = ["@ofice"]\n')
+    with pytest.raises(ConfigurationError) as refusal:
+        configuration.load(path)
+    assert "line 2: networks.office names @fra" in str(refusal.value)
+    assert "line 4: reception.relay_networks names @ofice" in str(refusal.value)

@@ -1,0 +1,1 @@
+"""What is remembered of strangers; every row has a moment after which it is swept away."""
