@@ -20,13 +20,17 @@ from posthouse.directory.moments import moment
 LINK_SECONDS = 600  # how long a mailed sign-in link works
 LINK_SECONDS_CLI = 3600  # how long one printed on the command line works
 MOST_LINKS = 5  # unused links of one account at the same time; the oldest go first
+PRIMARY_FIRST = ("-is_primary", "id")  # the order of an account's addresses
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """A person (or a program) who may sign in. `address`: the first of the verified `addresses`, "" without one."""
+    """A person (or a program) who may sign in.
+
+    `addresses`: verified ones, the primary one first; `address`: the first of them, "" without one.
+    """
 
     id: int
     display_name: str
@@ -149,16 +153,16 @@ def set_password(address: str, password: str | None) -> AccountFacts:
 
 
 def addresses_of(account_id: int) -> list[str]:
-    """The verified addresses of an account, oldest first."""
+    """The verified addresses of an account: the primary one, then the others, oldest first."""
     rows = Address.objects.filter(account_id=account_id, verified_at__isnull=False)
-    return list(rows.order_by("id").values_list("original", flat=True))
+    return list(rows.order_by(*PRIMARY_FIRST).values_list("original", flat=True))
 
 
 def superuser_addresses() -> list[str]:
-    """One verified address of each site administrator: where mail goes that must reach somebody."""
+    """The primary address of each site administrator: where mail goes that must reach somebody."""
     rows = Address.objects.filter(account__is_superuser=True, account__is_active=True, verified_at__isnull=False)
     first: dict[int, str] = {}
-    for account, original in rows.order_by("id").values_list("account_id", "original"):
+    for account, original in rows.order_by(*PRIMARY_FIRST).values_list("account_id", "original"):
         if account is not None:
             first.setdefault(account, original)
     return list(first.values())
@@ -174,11 +178,11 @@ def make_trusted(address: str, value: bool = True) -> AccountFacts:
 
 
 def told_of_new_lists(domain: str) -> list[str]:
-    """One verified address of each account with the trust role, and of each owner of the domain."""
+    """The primary address of each account with the trust role, and of each owner of the domain."""
     wanted = Q(account__is_trust=True) | Q(account__domainowner__domain__name=domain)
     rows = Address.objects.filter(wanted, account__is_active=True, verified_at__isnull=False)
     first: dict[int, str] = {}
-    for account, original in rows.order_by("id").values_list("account_id", "original"):
+    for account, original in rows.order_by(*PRIMARY_FIRST).values_list("account_id", "original"):
         first.setdefault(account or 0, original)
     return list(first.values())
 

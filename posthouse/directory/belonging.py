@@ -16,6 +16,7 @@ from posthouse.directory.preferences import KINDS
 LINK_LIFE = timedelta(days=1)
 MOST_LINKS = 5  # of one account that are open at the same time
 MOST_ADDRESSES = 50
+AGAIN = timedelta(hours=1)  # between two mails with a link to the same address
 _SPENT = "this link was used already, has expired, is not complete, or was asked for by another account"
 
 
@@ -23,7 +24,7 @@ def ask_for_address(account_id: int, address: str, now: int) -> str:
     """A token for a link mailed to `address`: who follows it, signed in as this account, adds the address to it.
 
     `now` in milliseconds. Raises BadAddress, NoSuchAccount, AccountExists (it is theirs already), DirectoryError (too
-    many open links or addresses).
+    many open links or addresses, or a link went to this address a moment ago, whoever asked for it).
     """
     parsed = addresses.checked(address)
     token = secrets.token_urlsafe(32)
@@ -36,6 +37,8 @@ def ask_for_address(account_id: int, address: str, now: int) -> str:
         if owned.count() >= MOST_ADDRESSES:
             raise DirectoryError(f"an account has at most {MOST_ADDRESSES} addresses")
         AddressLink.objects.filter(expires_at__lte=moment(now)).delete()
+        if AddressLink.objects.filter(address=parsed.key, made_at__gt=moment(now) - AGAIN).exists():
+            raise DirectoryError("a message went to this address within the last hour; look for it, or wait a while")
         open_links = AddressLink.objects.filter(account_id=account_id).exclude(address=parsed.key)
         if open_links.count() >= MOST_LINKS:
             raise DirectoryError("too many addresses wait to be confirmed; confirm one of them first")
@@ -111,9 +114,30 @@ def merge(kept: int, other: int) -> accounts.AccountFacts:
         for domain in DomainOwner.objects.filter(account=gone).values_list("domain_id", flat=True):
             DomainOwner.objects.get_or_create(domain_id=domain, account=into)
         SignInLink.objects.filter(account=gone).delete()
-        Address.objects.filter(account=gone).update(account=into)
+        Address.objects.filter(account=gone).update(account=into, is_primary=False)
         gone.delete()
         return accounts.show(kept)
+
+
+def prefer(account_id: int, address: str) -> accounts.AccountFacts:
+    """Make one of an account's verified addresses its primary one: what it is called by, where mail about it goes.
+
+    Raises NoSuchAccount (not theirs), BadAddress.
+    """
+    key = addresses.checked(address).key
+    with transaction():
+        owned = Address.objects.filter(account_id=account_id, verified_at__isnull=False)
+        if not owned.filter(key=key).exists():
+            raise NoSuchAccount(f"{address} is not an address of this account")
+        owned.exclude(key=key).update(is_primary=False)
+        owned.filter(key=key).update(is_primary=True)
+        return accounts.show(account_id)
+
+
+def waiting(account_id: int, now: int) -> list[str]:
+    """The addresses that wait until the link mailed to them is followed. `now` in milliseconds."""
+    rows = AddressLink.objects.filter(account_id=account_id, expires_at__gt=moment(now))
+    return list(rows.order_by("id").values_list("original", flat=True))
 
 
 def remove_address(account_id: int, address: str) -> accounts.AccountFacts:
@@ -125,7 +149,7 @@ def remove_address(account_id: int, address: str) -> accounts.AccountFacts:
             raise NoSuchAccount(f"{address} is not an address of this account")
         if owned.count() == 1:
             raise DirectoryError("an account keeps one address: it is how you sign in")
-        owned.filter(key=key).update(account=None, verified_at=None)
+        owned.filter(key=key).update(account=None, verified_at=None, is_primary=False)
         SignInLink.objects.filter(account_id=account_id).delete()
         return accounts.show(account_id)
 

@@ -118,7 +118,8 @@ def _account(address: str) -> int:
 
 def _owners() -> dict[int, tuple[str, ...]]:
     found: dict[int, dict[int, str]] = {}
-    rows = DomainOwner.objects.filter(account__addresses__verified_at__isnull=False).order_by("account__addresses__id")
+    rows = DomainOwner.objects.filter(account__addresses__verified_at__isnull=False)
+    rows = rows.order_by("-account__addresses__is_primary", "account__addresses__id")
     for domain, account, address in rows.values_list("domain_id", "account_id", "account__addresses__original"):
         found.setdefault(domain, {}).setdefault(account, address)
     return {domain: tuple(sorted(people.values())) for domain, people in found.items()}

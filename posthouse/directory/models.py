@@ -83,6 +83,7 @@ class Address(Preferences):
     display_name = models.CharField(max_length=255, blank=True, default="")
     account = models.ForeignKey(Account, null=True, on_delete=models.SET_NULL, related_name="addresses")
     verified_at = models.DateTimeField(null=True)
+    is_primary = models.BooleanField(default=False, db_default=False)  # of its account's: where mail about it goes
     delivery_mode = models.CharField(max_length=20, null=True)
 
     class Meta:

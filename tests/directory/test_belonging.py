@@ -36,19 +36,42 @@ def test_an_address_is_added_by_a_link_once_within_a_day_and_by_the_account_that
 def test_asking_is_bounded_and_a_newer_link_takes_the_place_of_an_older() -> None:
     ana = accounts.create(ANA).id
     first = belonging.ask_for_address(ana, WORK, NOW)
-    second = belonging.ask_for_address(ana, WORK, NOW)
+    with pytest.raises(DirectoryError, match="within the last hour"):
+        belonging.ask_for_address(ana, WORK, NOW + HOUR - 1000)
+    with pytest.raises(DirectoryError, match="within the last hour"):
+        belonging.ask_for_address(accounts.create(EVE).id, WORK, NOW)
+    second = belonging.ask_for_address(ana, WORK, NOW + HOUR)
     with pytest.raises(LinkSpent):
-        belonging.confirm_address(first, ana, NOW)
+        belonging.confirm_address(first, ana, NOW + HOUR)
     for number in range(belonging.MOST_LINKS - 1):
-        belonging.ask_for_address(ana, f"a{number}@far.example", NOW)
+        belonging.ask_for_address(ana, f"a{number}@far.example", NOW + HOUR)
     with pytest.raises(DirectoryError, match="too many"):
-        belonging.ask_for_address(ana, "more@far.example", NOW)
-    assert belonging.confirm_address(second, ana, NOW).addresses == (ANA, WORK)
+        belonging.ask_for_address(ana, "more@far.example", NOW + HOUR)
+    assert len(belonging.waiting(ana, NOW + HOUR)) == belonging.MOST_LINKS
+    assert belonging.confirm_address(second, ana, NOW + HOUR).addresses == (ANA, WORK)
     for wrong, error in (("ana", BadAddress), (ANA, AccountExists)):
         with pytest.raises(error):
             belonging.ask_for_address(ana, wrong, NOW)
     with pytest.raises(NoSuchAccount):
         belonging.ask_for_address(999, BEN, NOW)
+
+
+@both
+def test_the_primary_address_comes_first_until_another_is_chosen_or_it_is_given_up() -> None:
+    ana = accounts.create(ANA, superuser=True).id
+    belonging.give(ana, WORK, NOW)
+    assert accounts.show(ana).address == ANA
+    assert belonging.prefer(ana, WORK.upper()).addresses == (WORK, ANA)
+    assert accounts.superuser_addresses() == [WORK]
+    domains.add("lists.example")
+    assert domains.add_owner("lists.example", ANA).owners == (WORK,)
+    assert accounts.told_of_new_lists("lists.example") == [WORK]
+    with pytest.raises(NoSuchAccount):
+        belonging.prefer(ana, BEN)
+    other = accounts.create(BEN).id
+    belonging.prefer(other, BEN)
+    assert belonging.merge(ana, other).addresses == (WORK, ANA, BEN)
+    assert belonging.remove_address(ana, WORK).addresses == (ANA, BEN)
 
 
 @both
