@@ -21,6 +21,7 @@ from posthouse.lists.text_models import ListText
 
 # What a notice is called in the code and by owners: Mailman's names where it has one; the others follow its pattern.
 NAMES: Mapping[str, str] = {
+    "add-address": "site:user:action:address",
     "already-member": "list:user:notice:already-member",
     "bounce-disabled": "list:admin:notice:disable",
     "bounce-increment": "list:admin:notice:increment",
@@ -54,6 +55,7 @@ NAMES: Mapping[str, str] = {
     "request-join": "list:admin:action:subscribe",
     "request-leave": "list:admin:action:unsubscribe",
     "results": "list:user:notice:results",
+    "sign-in": "site:user:action:sign-in",
     "spent": "list:user:notice:spent",
     "state": "list:admin:notice:state",
     "waits-join": "list:user:notice:waits",
@@ -187,10 +189,17 @@ def also(row: MailingList, values: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def of_site(name: str) -> bool:
+    """Whether a template is of the site alone: its message comes from no list."""
+    return name.startswith("site:")
+
+
 def known(kind: str) -> list[str]:
     """Every placeholder that a template of this kind may name: what all may, and what its built-in text does."""
     subject, text = built_in(kind)
     own = set(Template(f"{subject}\n{text}").get_identifiers())
+    if of_site(name_of(kind)):
+        return sorted(own | {"domain_url", "language", "site_email"})
     own |= {name for name, ours in _ALSO.items() if ours in own} | ({"confirm_email"} if "token" in own else set())
     return sorted(own | set(_ALWAYS))
 
@@ -247,7 +256,7 @@ _SAMPLES: Mapping[str, str] = {
     "hits": "    max-size: larger than 10240 KB", "token": "abcdefghijklmnopqrstuvwxyz", "number": "7",
     "count": "3 postings", "expires": "2030-01-31 12:00 UTC", "by": "web", "message_size": "12 KB",
     "held_number": "7", "state": "paused", "since": "2030-01-01", "removed_on": "2030-01-22", "score": "3",
-    "threshold": "5", "owners": "owen@far.example", "style": "discussion", "words": "", "complaint": "",
+    "site": "https://lists.example", "threshold": "5", "owners": "owen@far.example", "style": "discussion", "words": "", "complaint": "",
 }  # fmt: skip
 
 
@@ -278,5 +287,5 @@ def _linked(line: str) -> str:
 
 __all__ = [
     "KINDS", "NAMES", "SETTINGS", "Wording", "as_html", "built_in", "chain", "checked", "known", "name_of", "normal",
-    "parted", "placeholders", "rendered", "sample", "wording",
+    "of_site", "parted", "placeholders", "rendered", "sample", "wording",
 ]  # fmt: skip

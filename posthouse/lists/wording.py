@@ -57,7 +57,7 @@ def show(place: str, name: str, language: str = "") -> TextFacts:
     """How a template is worded for the lists of a place. Raises NoSuchList, BadSetting (name or language)."""
     if name in texts.SETTINGS:
         return _setting(place, name)
-    kind, row = _kind_of(name), _row(place)
+    kind, row = _kind_of(name), example_of(place)
     spoken = _language(language) if language else languages.spoken(row, [])[1]
     found = texts.wording(row, kind, languages.chain(spoken))
     return TextFacts(name, found.language, found.of, found.subject, found.text, found.by, found.at)
@@ -72,7 +72,7 @@ def put(place: str, name: str, language: str, written: str, *, by: str, now: int
         address = _list_only(place, name)
         creation.set_settings(address, {texts.SETTINGS[name]: written})
         return _setting(place, name)
-    kind, spoken = _kind_of(name), _language(language)
+    kind, spoken = _worded_in(place, name), _language(language)
     subject, text = texts.parted(written)
     if not subject:
         subject = show(place, name, spoken).subject
@@ -89,7 +89,7 @@ def reset(place: str, name: str, language: str = "") -> int:
         address, setting = _list_only(place, name), texts.SETTINGS[name]
         creation.set_settings(address, {setting: str(BY_NAME[setting].default)})
         return 1
-    _kind_of(name)
+    _worded_in(place, name)
     with transaction():
         rows = ListText.objects.filter(**_scope(place), name=name)
         return (rows.filter(language=_language(language)) if language else rows).delete()[0]
@@ -97,7 +97,7 @@ def reset(place: str, name: str, language: str = "") -> int:
 
 def preview(place: str, name: str, language: str = "", written: str = "") -> Preview:
     """A template filled with examples: as it is, or as it would be `written`. Raises NoSuchList, BadSetting."""
-    row = _row(place)
+    row = example_of(place)
     if name in texts.SETTINGS:
         text = Template(written or _setting(place, name).text).safe_substitute(texts.placeholders(row))
         return Preview("", text, texts.as_html(text, languages.ENGLISH))
@@ -131,7 +131,7 @@ def _domain(place: str) -> Domain:
     return domain
 
 
-def _row(place: str) -> MailingList:
+def example_of(place: str) -> MailingList:
     """The list of a place; for a domain or the site an example of one, which is not stored."""
     if _kind(place) == texts.LIST:
         return row_of(place)
@@ -146,6 +146,14 @@ def _kind_of(name: str) -> str:
     if kind is None:
         known = ", ".join(sorted([*texts.KINDS, *texts.SETTINGS]))
         raise BadSetting(f"{name!r} is no template; known are {known}")
+    return kind
+
+
+def _worded_in(place: str, name: str) -> str:
+    """What the code calls a template that can be worded in this place."""
+    kind = _kind_of(name)
+    if texts.of_site(name) and _kind(place) != texts.SITE:
+        raise BadSetting(f"{name} comes from no list; it is worded for the whole site")
     return kind
 
 

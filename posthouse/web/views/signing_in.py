@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import random
 import time
 from urllib.parse import urlencode
 
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from posthouse import maillog
 from posthouse.address import key_of
-from posthouse.configuration import active
-from posthouse.content.spool import spooled_from
 from posthouse.database import transaction
 from posthouse.directory import accounts
 from posthouse.directory.errors import LinkSpent, NoSuchAccount
 from posthouse.directory.models import Account, SignInLink
 from posthouse.directory.moments import moment
-from posthouse.message.compose import notice
-from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
-from posthouse.message.identity import new_message_id
-from posthouse.queue.enqueue import Arrival, enqueue
-from posthouse.queue.identity import new_queue_id
+from posthouse.lists import site_notices
 from posthouse.web import links
 from posthouse.web.access import visitor
 from posthouse.web.answers import page
@@ -74,35 +68,10 @@ def send_link(address: str, onward: str, peer: str, now: int) -> None:
 
 
 def _mail(address: str, token: str, onward: str, now: int) -> None:
-    chosen = active()
     link = links.absolute(f"/sign-in/{token}/")
     if onward != "/":
         link += f"?{urlencode({'next': onward})}"
-    text = _(
-        "Somebody, probably you, asked to sign in at %(site)s with this address.\n"
-        "Open this page and press the button:\n\n"
-        "%(link)s\n\n"
-        "The link works once, for ten minutes. If it was not you, do nothing: nobody gets in without this message.\n"
-    ) % {"site": chosen.web.base_url, "link": link}
-    seconds = now // 1000
-    content = notice(
-        author=f"Posthouse <postmaster@{chosen.host}>",
-        to=address,
-        subject=_("Your link to sign in"),
-        text=text,
-        message_id=new_message_id(chosen.host, seconds, random.SystemRandom()),
-        date=seconds,
-    )
-    enqueue(
-        Arrival(
-            item=new_queue_id(now * 1000),
-            content=spooled_from(content),
-            prefix=b"",
-            envelope=Envelope(NULL_RETURN_PATH, (Recipient(address),)),
-            origin="notice",
-            received_at=now,
-        )
-    )
+    site_notices.send("sign-in", address, {"link_url": link}, now, get_language() or "")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
