@@ -16,7 +16,8 @@ The path of one posting, station by station (docs/flow.md walks it with what a c
 The floors (arrows point down only; kept by import-linter):
 
     __main__ > operations > web > reception | delivery > routing > lists > archive >
-    queue | directory | encounters > content > database, wake, maillog, settings > configuration > smtp > message | dns > address
+    queue | directory | encounters > content > database, wake, maillog, settings >
+    configuration > smtp > message | dns > address
 """
 
 __version__ = "0.1.0"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from posthouse.configuration.declaring import MIB, MODES, ConfigurationError, endpoint, expanded, setting
 from posthouse.configuration.describing import describe, toml
+from posthouse.configuration.news import Nntp
+from posthouse.configuration.policy import Policy
 from posthouse.configuration.reading import FILE_NAME, find, load
 from posthouse.configuration.sections import (
     Database,
@@ -35,6 +37,7 @@ __all__ = [
     "Evidence",
     "Limits",
     "Maillog",
+    "Nntp",
     "Processes",
     "Reception",
     "Tls",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posthouse.configuration.declaring import expanded, setting
+from posthouse.configuration.news import Nntp
+from posthouse.configuration.policy import Policy
 from posthouse.configuration.sections import (
     Database,
     Delivery,
@@ -51,9 +53,11 @@ class Configuration:
     delivery: Delivery = field(default_factory=Delivery)
     dns: Dns = field(default_factory=Dns)
     evidence: Evidence = field(default_factory=Evidence)
+    policy: Policy = field(default_factory=Policy)
     web: Web = field(default_factory=Web)
     limits: Limits = field(default_factory=Limits)
     maillog: Maillog = field(default_factory=Maillog)
+    nntp: Nntp = field(default_factory=Nntp)
     processes: Processes = field(default_factory=Processes)
 
     @property

@@ -1,0 +1,71 @@
+"""What each check at the door leads to: off, tag, defer or refuse; for everybody, and differently for some."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from posthouse.configuration.declaring import setting
+
+_MODES = "Each table gives other modes for one "
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What strangers meet. `off`: not asked; `tag`: written into X-Posthouse-Tag for lists and filters; `defer`:
+    4yz; `refuse`: 5yz. Relay networks and people who signed in meet the checks that say so alone."""
+
+    blocked: str = setting("refuse", "At connect: the client is in `blocked_networks`.", "mode")
+    inside_only: str = setting(
+        "refuse", "At connect to one of `inside_addresses` from outside `inside_networks`.", "mode"
+    )
+    early_talker: str = setting("off", "The client talks before the greeting, which then waits `greet_delay`.", "mode")
+    dns_lists: str = setting(
+        "tag", "The weights of the [dns_lists] that know the client reach their threshold.", "mode"
+    )
+    client_name: str = setting("off", "The client's address has no name that leads back to it.", "mode")
+    standing: str = setting("off", "What came before from this network and domain was nearly all bad.", "mode")
+    helo_name: str = setting("off", "HELO is neither a full domain name nor an address literal.", "mode")
+    helo_ours: str = setting("refuse", "HELO is our own name, said by somebody else.", "mode")
+    helo_unknown: str = setting("off", "The name in HELO has no address and no MX in the DNS.", "mode")
+    blocked_sender: str = setting("refuse", "The return path's address or domain is in `blocked_senders`.", "mode")
+    sender_domain: str = setting(
+        "tag", "The return path's domain does not exist, or says that it takes no mail.", "mode"
+    )
+    sender_rights: str = setting(
+        "refuse", "Submission: the return path or an author is no address of the account.", "mode"
+    )
+    domain_lists: str = setting("tag", "The weights of the [dns_lists] that know the return path's domain.", "mode")
+    spf: str = setting("tag", "SPF says fail.", "mode")
+    callout: str = setting("off", "The return path's host says that this address does not exist.", "mode")
+    recipient: str = setting("refuse", "The host we pass mail on to says that the recipient does not exist.", "mode")
+    flood: str = setting(
+        "defer", "More than one of the rates of [flood]. Only temporary answers, whatever is set.", "mode"
+    )
+    greylist: str = setting("defer", "A stranger's first try, see [greylist]. Never a permanent refusal.", "mode")
+    dkim: str = setting("off", "A DKIM signature is there and none is good.", "mode")
+    dmarc: str = setting("tag", "DMARC fails and the author's domain asks for quarantine or reject.", "mode")
+    header: str = setting(
+        "tag", "The header is no good: no or several From, no Date, fields that must be alone twice.", "mode"
+    )
+    attachment: str = setting("tag", "An attachment of a type in `bad_attachments`.", "mode")
+    spam: str = setting("refuse", "A scanner's score is at its `refuse_at` or above.", "mode")
+    virus: str = setting("refuse", "A scanner found a virus; or the EICAR test file, with no scanner at all.", "mode")
+
+    blocked_networks: list[str] = setting([], "Networks that may not connect.", "networks")
+    blocked_senders: list[str] = setting([], "Addresses, domains or `.domain` whose mail is not wanted.")
+    inside_addresses: list[str] = setting([], "Local addresses of listeners for our own hosts alone (bulk injection).")
+    inside_networks: list[str] = setting(
+        [], "Who may connect to `inside_addresses`; relay networks always may.", "networks"
+    )
+    greet_delay: float = setting(6.0, "Seconds the greeting waits while `early_talker` is on.")
+    bad_attachments: list[str] = setting(
+        ["exe", "com", "scr", "pif", "bat", "cmd", "vbs", "vbe", "js", "jse", "wsf", "wsh", "hta", "lnk", "cpl", "msi",
+         "jar", "ps1", "reg", "chm", "iso", "img", "vhd"],
+        "Endings of file names, also inside the names a ZIP archive lists.",
+    )  # fmt: skip
+    listener: dict[str, dict[str, str]] = setting({}, _MODES + "listener: `[policy.listener.submission]`.", "mode")
+    network: dict[str, dict[str, str]] = setting({}, _MODES + "list of [networks]: `[policy.network.office]`.", "mode")
+    domain: dict[str, dict[str, str]] = setting({}, _MODES + 'recipient domain: `[policy.domain."a.example"]`.', "mode")
+    mailing_list: dict[str, dict[str, str]] = setting(
+        {}, _MODES + 'list, all its addresses: `[policy.mailing_list."garden@a.example"]`.', "mode"
+    )

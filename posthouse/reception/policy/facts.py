@@ -1,0 +1,162 @@
+"""Everything policy may look at: the client, the envelope and what was found out about them. Facts, never decisions.
+
+`Visit` lasts as long as the connection, `Facts` as long as a transaction. What nobody asked for is None; what could
+not be found out says so itself (`unknown`, `silent`, `failed`) and never counts against anybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from posthouse.reception.evidence import Evidence
+from posthouse.smtp.reply import Reply
+from posthouse.smtp.session import TlsFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One answer of a DNS list: `weight` is positive for a list of bad ones, negative for a list of good ones."""
+
+    zone: str
+    code: str  # the address that the list answered, "127.0.0.2"
+    weight: float
+    text: str = ""  # what the list says about it (TXT), on one line
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What all DNS lists together say about one address or domain (RFC 5782)."""
+
+    hits: tuple[Listed, ...] = ()
+    silent: tuple[str, ...] = ()  # zones that did not answer in time, or whose self-check says they are dead
+
+    @property
+    def weight(self) -> float:
+        """All weights together."""
+        return sum(hit.weight for hit in self.hits)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was seen before of a network and of the domain that proved to have sent; counters that decay."""
+
+    network_good: float = 0.0
+    network_bad: float = 0.0
+    domain: str = ""  # the domain that SPF or DKIM proves, "" for none
+    domain_good: float = 0.0
+    domain_bad: float = 0.0
+
+    @property
+    def badness(self) -> float:
+        """0.0 (only good seen, or nothing) to 1.0 (only bad), weighed by how much was seen."""
+        good, bad = self.network_good + self.domain_good, self.network_bad + self.domain_bad
+        return bad / (good + bad + 5.0)  # a few bad ones alone prove nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What another host said of an address (a callout or a recipient verification)."""
+
+    address: str
+    answer: str  # "yes", "no", "unknown" (temporary failure, no host, not asked for reasons of courtesy)
+    reply: str = ""  # its words
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Greylisting of one recipient: `state` is "new", "early", "passed" or "exempt"."""
+
+    recipient: str
+    state: str
+    seconds: int = 0  # still to wait
+    why: str = ""  # a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A rate that was exceeded: who (`of`), what is counted, how many in how long, and when it may go on."""
+
+    of: str  # "client 192.0.2.1", "sender domain far.example"
+    what: str  # "messages", "recipients", "connections", "refused recipients"
+    limit: int
+    window: int  # seconds
+    retry: int  # seconds until it may be tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What a milter wants changed: fields to put before the message, fields of the message to replace or remove
+    (`index` counts fields of that name from 1; None removes), a new body, another envelope."""
+
+    added: tuple[tuple[str, str], ...] = ()
+    changed: tuple[tuple[str, int, str | None], ...] = ()
+    body: bytes | None = None
+    return_path: str | None = None
+    recipients_added: tuple[str, ...] = ()
+    recipients_removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.changed, self.body is not None, self.return_path is not None,
+                    self.recipients_added, self.recipients_removed))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one scanner said of the content. `result` is one of
+
+    "clean", "spam", "virus", "refuse" or "defer" (a milter's own word), "discard", "quarantine",
+    "skipped" (too large, a domain that is not scanned) or "failed" (nobody answered; `words` says who and why).
+    """
+
+    scanner: str  # its name in the configuration
+    result: str
+    score: float | None = None
+    required: float | None = None  # the scanner's own threshold
+    symbols: tuple[str, ...] = ()
+    report: str = ""  # the long report, several lines
+    words: str = ""  # the name of the virus, the reason of the failure: one line
+    reply: Reply | None = None  # what a milter wants said
+    edits: Edits = Edits()
+
+
+@dataclass(slots=True)
+class Visit:
+    """One connection."""
+
+    listener: str  # transfer, submission, submissions or lmtp
+    address: str
+    port: int = 0
+    local_address: str = ""
+    local_port: int = 0
+    networks: frozenset[str] = frozenset()  # names of [networks] the client is in
+    trusted: bool = False  # in relay_networks, or signed in
+    account: str = ""  # the identity that signed in
+    account_id: int | None = None
+    tls: TlsFacts | None = None
+    early: bool = False  # it talked before the greeting
+    verb: str = ""
+    helo: str = ""
+    client_name: str | None = None  # confirmed by looking it up again; "" for none, None when not known
+    listing: Listing | None = None
+    standing: Standing | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """One transaction of a visit."""
+
+    visit: Visit
+    return_path: str = ""
+    size: int = 0  # octets: what MAIL announced, then what came
+    recipients: list[str] = field(default_factory=list)  # accepted so far
+    sender_domain: str = ""  # "exists", "missing" (no MX, A, AAAA or a null MX), "unknown", "" when not asked
+    domain_listing: Listing | None = None  # of the return path's domain
+    callout: Verified | None = None
+    verified: dict[str, Verified] = field(default_factory=dict)  # of recipients, by address
+    excess: tuple[Excess, ...] = ()
+    waiting: dict[str, Waiting] = field(default_factory=dict)  # by recipient
+    evidence: Evidence | None = None
+    header: bytes = b""  # of the message, without the empty line; bounded
+    findings: tuple[tuple[str, str], ...] = ()  # of the content checks that need no scanner: (check, reason)
+    scans: tuple[Scan, ...] = ()
