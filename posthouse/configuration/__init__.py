@@ -38,6 +38,7 @@ __all__ = [
     "Limits",
     "Maillog",
     "Nntp",
+    "Policy",
     "Processes",
     "Reception",
     "Tls",
