@@ -1,6 +1,7 @@
 """One 20 KB post to a list of N members, each copy with its own return path, beside Postfix expanding VERP (XVERP).
 
-`python -m bench fanout [N] [--only-ours] [--chunking]`; --chunking gives us a sink that offers BDAT.
+`python -m bench fanout [N] [--only-ours] [--chunking] [--everything]`; --chunking gives us a sink that offers BDAT,
+--everything a list on which every feature that touches a posting or a copy is on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,15 @@ from bench.peers import FOLDER, ROOT, harness
 from bench.system import Posthouse, smtp_post, version, wait_idle
 
 LIST = "fan@lists.bench.invalid"
+EVERYTHING = (
+    "subject_prefix=[fan %d] ", "header=Hello $user_name, this is $display_name.", "personalize=full",
+    "footer=Sent to $user_address by $listname; leave: $leave_url", "filter_content=yes", "filter_types=image",
+    "convert_html_to_plaintext=yes", "dmarc_mitigate_unconditionally=yes", "topics_enabled=yes",
+    "topics=plants: tomato|rose", "reply_goes_to_list=point_to_list", "first_strip_reply_to=yes",
+    "member_verbosity_threshold=1000", "digests_enabled=yes", "bounce_matching_headers=X-Never: ever",
+    "accept_these_nonmembers=^.*@known[.]invalid$", "autorespond_postings=respond_and_continue",
+    "autoresponse_postings_text=Thank you.", "archive_rendering_mode=markdown", "max_num_recipients=100",
+)  # fmt: skip
 _NAMES = {"messages": "msgs", "connections": "conns", "paths": "senders"}  # our sink's words in the harness'
 
 
@@ -29,6 +39,10 @@ def main(arguments: list[str]) -> None:
     ours.cli("domains", "add", "lists.bench.invalid")
     ours.cli("lists", "create", LIST, "--owner", "owner@sink.invalid", "--style", "discussion")
     ours.cli("lists", "set", LIST, "respond_to_post_requests=no", "admin_immed_notify=no")
+    what = "VERP at departure, all roles"
+    if "--everything" in arguments:
+        what += ", every feature on, each copy personal"
+        ours.cli("lists", "set", LIST, *EVERYTHING)
     members = ours.folder / "members"
     members.write_text("".join(f"user{number:05d}@sink.invalid\n" for number in range(count)))
     begun = time.time()
@@ -42,7 +56,7 @@ def main(arguments: list[str]) -> None:
     finally:
         ours.stop()
     figures = {name: [row[name] for row in rows] for name in rows[0]}
-    lib.record("B", version(), "VERP at departure, all roles" + (", sink offers CHUNKING" if chunking else ""), n=count,
+    lib.record("B", version(), what + (", sink offers CHUNKING" if chunking else ""), n=count,
                waiting_kib=waiting, **figures)  # fmt: skip
 
 
