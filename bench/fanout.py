@@ -17,7 +17,7 @@ from bench.system import Posthouse, smtp_post, version, wait_idle
 LIST = "fan@lists.bench.invalid"
 EVERYTHING = (
     "subject_prefix=[fan %d] ", "header=Hello $user_name, this is $display_name.", "personalize=full",
-    "footer=Sent to $user_address by $listname; leave: $leave_url", "filter_content=yes", "filter_types=image",
+    "footer=Sent to $user_email by $listname; options: $user_optionsurl", "filter_content=yes", "filter_types=image",
     "convert_html_to_plaintext=yes", "dmarc_mitigate_unconditionally=yes", "topics_enabled=yes",
     "topics=plants: tomato|rose", "reply_goes_to_list=point_to_list", "first_strip_reply_to=yes",
     "member_verbosity_threshold=1000", "digests_enabled=yes", "bounce_matching_headers=X-Never: ever",
