@@ -32,6 +32,7 @@ class Archive(models.Model):
     last_at = models.BigIntegerField(default=0)
     version = models.IntegerField(default=0)  # grows with each change; pages make their ETag of it
     obscure_addresses = models.BooleanField(default=False, db_default=False)  # on pages that everybody may read
+    rendering = models.CharField(max_length=8, default="text", db_default="text")  # text markdown
 
     class Meta:
         db_table = "archive_archive"

@@ -28,6 +28,7 @@ from posthouse.lists.models import (
     Membership,
     Pending,
 )
+from posthouse.lists.news_models import NewsArticle
 from posthouse.lists.people_models import ALIAS, RENAMED, ListAlias
 
 STATES: Mapping[str, str] = {
@@ -198,11 +199,11 @@ def purge(now: int) -> int:
     gone = MailingList.everything.filter(removed_at__lte=moment(now) - RESTORABLE).select_related("domain")
     for row in list(gone):
         with transaction():
-            for waiting in (HeldPosting, DigestPosting):
-                rows = waiting._default_manager.filter(mailing_list=row)
+            for waiting in (HeldPosting, DigestPosting, NewsArticle):
+                rows = waiting._base_manager.filter(mailing_list=row)
                 keeping.release(list(rows.values_list("content_id", flat=True)))
-            for kept in (HeldPosting, DigestPosting, Pending, Bounce, Membership):
-                kept._default_manager.filter(mailing_list=row).delete()
+            for kept in (HeldPosting, DigestPosting, NewsArticle, Pending, Bounce, Membership):
+                kept._base_manager.filter(mailing_list=row).delete()
             if not row.archive_kept:
                 try:
                     archives.remove_archive(_marked(f"{_bare(row.list_name)}@{row.domain.name}", row.pk))

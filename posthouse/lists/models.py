@@ -11,7 +11,7 @@ MEMBER, OWNER, MODERATOR, NONMEMBER = "member", "owner", "moderator", "nonmember
 ENABLED, BY_USER, BY_BOUNCES, BY_MODERATOR = "enabled", "by_user", "by_bounces", "by_moderator"
 
 
-ACTIVE, PAUSED, CLOSED = "active", "paused", "closed"
+ACTIVE, PAUSED, CLOSED, DISABLED = "active", "paused", "closed", "disabled"
 
 
 class LivingLists(models.Manager["MailingList"]):
@@ -105,6 +105,10 @@ class MailingList(models.Model):
     dmarc_addresses = models.TextField(blank=True, default="")
     dmarc_moderation_notice = models.TextField(blank=True, default="")
     dmarc_wrapped_message_text = models.TextField(blank=True, default="")
+    # default-posting-pipeline default-owner-pipeline virgin
+    posting_pipeline = models.CharField(max_length=24, default="default-posting-pipeline")
+    encode_ascii_prefixes = models.BooleanField(default=False)
+    scrub_nondigest = models.BooleanField(default=False)  # copies link to attachments instead of carrying them
     topics_enabled = models.BooleanField(default=False)
     topics = models.TextField(blank=True, default="")  # one a line: name: expression
     topics_bodylines_limit = models.IntegerField(default=5)
@@ -114,7 +118,7 @@ class MailingList(models.Model):
     archive_rendering_mode = models.CharField(max_length=8, default="text")  # text markdown
 
     # people, joining, states
-    state = models.CharField(max_length=8, default=ACTIVE)  # active paused closed
+    state = models.CharField(max_length=8, default=ACTIVE)  # active paused closed disabled
     state_reason = models.CharField(max_length=255, blank=True, default="")
     state_since = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)  # a removed list's names are marked with ~ until it is purged
@@ -122,10 +126,12 @@ class MailingList(models.Model):
     member_roster_visibility = models.CharField(max_length=12, default="moderators")  # public members moderators
     admin_notify_mchanges = models.BooleanField(default=False)
     subscribe_auto_approval = models.TextField(blank=True, default="")
+    new_member_options = models.TextField(blank=True, default="")  # one a line: preference=value
 
     # digests, automatic answers
     digests_enabled = models.BooleanField(default=True)
     digest_is_default = models.BooleanField(default=False)  # of who joins from now on
+    mime_is_default_digest = models.BooleanField(default=True)  # which kind digest_is_default means
     digest_size_threshold = models.FloatField(default=30.0)  # KB; 0: never by size
     digest_send_periodic = models.BooleanField(default=True)
     digest_volume_frequency = models.CharField(max_length=9, default="monthly")
@@ -141,6 +147,14 @@ class MailingList(models.Model):
     autoresponse_postings_text = models.TextField(blank=True, default="")
     autoresponse_request_text = models.TextField(blank=True, default="")
     autoresponse_grace_period = models.IntegerField(default=90 * 86400)  # seconds; 0: always
+
+    # the gateway to news
+    linked_newsgroup = models.CharField(max_length=255, blank=True, default="")
+    gateway_to_news = models.BooleanField(default=False)
+    gateway_to_mail = models.BooleanField(default=False)
+    newsgroup_moderation = models.CharField(max_length=16, default="none")  # none open_moderated moderated
+    nntp_prefix_subject_too = models.BooleanField(default=True)
+    usenet_watermark = models.BigIntegerField(null=True)  # the last article taken; NULL: none was looked at
 
     # languages
     preferred_language = models.CharField(max_length=16, blank=True, default="")  # "": the site's
@@ -192,8 +206,16 @@ class Membership(Preferences):
         ]
 
 
+class WaitingPostings(models.Manager["HeldPosting"]):
+    """What waits for a moderator; what was discarded and can still be restored does not."""
+
+    def get_queryset(self) -> models.QuerySet[HeldPosting]:
+        """Postings nobody has decided about."""
+        return super().get_queryset().filter(discarded_at=None)
+
+
 class HeldPosting(models.Model):
-    """A posting that waits for a moderator."""
+    """A posting that waits for a moderator, or one that was discarded a few days ago and can be restored."""
 
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
     content = models.ForeignKey(Content, on_delete=models.DO_NOTHING, db_index=False, db_constraint=False)
@@ -209,9 +231,18 @@ class HeldPosting(models.Model):
     hits = models.TextField(default="")  # every rule that spoke against it, one a line: name, colon, reason
     author_policy = models.CharField(max_length=10, default="")  # DMARC policy of its author when it came
     held_at = models.DateTimeField(db_index=True)
+    discarded_at = models.DateTimeField(null=True)
+    discarded_by = models.CharField(max_length=320, blank=True, default="", db_default="")
+
+    objects = WaitingPostings()
+    everything = models.Manager["HeldPosting"]()
 
     class Meta:
         db_table = "lists_heldposting"
+        indexes = [
+            models.Index("mailing_list", "id", condition=models.Q(discarded_at__isnull=True), name="held_on_list"),
+            models.Index("discarded_at", condition=models.Q(discarded_at__isnull=False), name="discarded_held"),
+        ]
 
 
 class Ban(models.Model):
@@ -313,6 +344,7 @@ class Notified(models.Model):
 from posthouse.lists import (  # noqa: E402
     bounce_models,  # noqa: F401
     digest_models,  # noqa: F401
+    news_models,  # noqa: F401
     people_models,  # noqa: F401
     text_models,  # noqa: F401
 )

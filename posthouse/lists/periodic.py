@@ -19,6 +19,7 @@ from posthouse.lists import autoresponses, bounces, changing, digests, vacation,
 from posthouse.lists.digest_models import PeriodicJob
 from posthouse.lists.errors import ListError
 from posthouse.lists.models import Notified, Pending
+from posthouse.lists.news import visits
 from posthouse.lists.people_models import JoinAttempt
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -90,6 +91,8 @@ JOBS: tuple[Job, ...] = (
     Job("reminders", "Moderators are reminded of what waits for them.", waiting.summary, DAY, 8 * HOUR),
     Job("purge", "Lists that were removed 30 days ago go for good.", changing.purge, DAY, 3 * HOUR),
     Job("clean-up", "Confirmations that ended and counts of yesterday are forgotten.", _clean, HOUR),
+    # The last, since it waits for a server.
+    Job("news", "Postings go to their newsgroups, articles come from there.", visits.visit, 2 * MINUTE),
 )
 
 

@@ -7,6 +7,7 @@ import re
 from posthouse.lists.models import MailingList
 
 NONE, INDIVIDUAL, FULL = "none", "individual", "full"
+DEFAULT, VIRGIN, TO_OWNERS = "default-posting-pipeline", "virgin", "default-owner-pipeline"  # posting_pipeline
 PERSONAL = "personal"  # origin in the queue of copies whose words are filled in as they leave
 PLACEHOLDERS = (
     "user_email", "user_name", "user_name_or_email", "user_delivered_to", "user_language", "user_optionsurl", "member",
@@ -17,6 +18,8 @@ _NAMED = re.compile(r"\$(?:\{(?:" + "|".join(PLACEHOLDERS) + r")\}|(?:" + "|".jo
 
 def is_personal(row: MailingList) -> bool:
     """Whether the copies of a posting differ in more than their way out; else they share every byte."""
+    if row.posting_pipeline != DEFAULT:
+        return False
     return row.personalize == FULL or (row.personalize == INDIVIDUAL and names_reader(row.header + row.footer))
 
 

@@ -18,6 +18,8 @@ from posthouse.lists.moderation.cleansing import cleansed
 from posthouse.lists.moderation.consequences import follow
 from posthouse.lists.moderation.hold import hold
 from posthouse.lists.moderation.rules import ACCEPT, DISCARD, HOLD, REJECT, Verdict, judge
+from posthouse.lists.news import outgoing
+from posthouse.lists.personal import DEFAULT
 from posthouse.lists.preparation.altering import Alteration, alteration, as_kept
 from posthouse.lists.preparation.steps import Circumstances, prepare
 from posthouse.message.compose import Attached
@@ -82,20 +84,32 @@ def publish(mailing_list: MailingList, arrived: Arrived, now: int, altered: Alte
     MailingList.objects.filter(pk=mailing_list.pk).update(last_post_at=moment(now), post_id=F("post_id") + 1)
     if "%" in mailing_list.subject_prefix:
         mailing_list.refresh_from_db(fields=["post_id"])
+    as_it_came = mailing_list.posting_pipeline != DEFAULT
     with as_kept(mailing_list, arrived, altered or alteration(mailing_list, arrived)) as kept:
-        message_id, permalink = file(mailing_list, kept, now)
-        digests.gather(mailing_list, kept, message_id, permalink, now)
-        circumstances = Circumstances(
-            message_id,
-            permalink,
-            number=mailing_list.post_id - 1,
-            mitigation=mitigation.mitigation(mailing_list, _author_key(arrived), arrived.author_policy),
-            topics=topics.of(mailing_list, arrived),
-        )
+        if as_it_came:
+            circumstances = Circumstances(kept.reading().message_id or "", "")
+        else:
+            circumstances = _kept(mailing_list, arrived, kept, now)
         prepared = prepare(mailing_list, joined(kept.prefix, kept.content), circumstances)
     copies = distribute(mailing_list, arrived, prepared, now, circumstances.topics)
-    receipts.acknowledge(mailing_list, arrived, permalink, now)
+    if not as_it_came:
+        receipts.acknowledge(mailing_list, arrived, circumstances.permalink, now)
     return copies
+
+
+def _kept(mailing_list: MailingList, arrived: Arrived, kept: Arrived, now: int) -> Circumstances:
+    """Put the posting where it is kept (archive, next digest, what waits for the news server): what its copies say."""
+    message_id, permalink = file(mailing_list, kept, now)
+    digests.gather(mailing_list, kept, message_id, permalink, now)
+    circumstances = Circumstances(
+        message_id,
+        permalink,
+        number=mailing_list.post_id - 1,
+        mitigation=mitigation.mitigation(mailing_list, _author_key(arrived), arrived.author_policy),
+        topics=topics.of(mailing_list, arrived),
+    )
+    outgoing.keep(mailing_list, arrived, kept, circumstances, now)
+    return circumstances
 
 
 def _author_key(arrived: Arrived) -> str:

@@ -18,7 +18,7 @@ def acknowledge(row: MailingList, arrived: Arrived, permalink: str, now: int) ->
         author = key_of(arrived.author[1])
     except AddressError:
         return
-    if not _wanted(row, author) or not may_answer(arrived.fields, arrived.return_path):
+    if not _wanted(row, author) or arrived.origin == "news" or not may_answer(arrived.fields, arrived.return_path):
         return
     values = {"subject": arrived.subject or "(no subject)", "address": author, "permalink": permalink}
     notices.send(

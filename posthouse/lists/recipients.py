@@ -5,7 +5,8 @@ from __future__ import annotations
 from posthouse.address import AddressError, key_of
 from posthouse.lists import siblings, topics
 from posthouse.lists.arrived import Arrived
-from posthouse.lists.models import ENABLED, MEMBER, MailingList, Membership
+from posthouse.lists.models import ENABLED, MEMBER, MODERATOR, OWNER, MailingList, Membership
+from posthouse.lists.personal import TO_OWNERS
 from posthouse.lists.preferences import ACCOUNTS, effective
 from posthouse.lists.settings import items
 from posthouse.message.rewrite import addressed_to
@@ -23,6 +24,8 @@ def recipients(row: MailingList, arrived: Arrived, matched: tuple[str, ...] = ()
     who want no second copy, and members of sibling lists that get it from there. The members of included lists join
     in; where they are members here too, what they want here counts.
     """
+    if row.posting_pipeline == TO_OWNERS:
+        return _staff(row)
     author = _key(arrived)
     addressed = addressed_to(arrived.fields)
     named = sorted(addressed)[:MOST_ADDRESSED] or [""]
@@ -43,6 +46,15 @@ def recipients(row: MailingList, arrived: Arrived, matched: tuple[str, ...] = ()
         f"{digests_apart}{chosen}{apart}"
     )
     return select, [*parameters, MEMBER, ENABLED, author, author, *named, *topic_parameters, *apart_parameters]
+
+
+def _staff(row: MailingList) -> Question:
+    """Owners and moderators, each once."""
+    select = (
+        "SELECT DISTINCT a.original AS recipient, a.domain AS domain FROM lists_membership m "
+        "JOIN directory_address a ON a.id = m.address_id WHERE m.mailing_list_id = %s AND m.role IN (%s, %s)"
+    )
+    return select, [row.pk, OWNER, MODERATOR]
 
 
 def _lists(row: MailingList, included: list[int]) -> Question:

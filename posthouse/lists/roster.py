@@ -17,9 +17,9 @@ from posthouse.directory.models import SitePreferences
 from posthouse.lists import last_digests
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import BadAddress, ListError
-from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, Membership
+from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, MailingList, Membership
 from posthouse.lists.preferences import BUILT_IN
-from posthouse.lists.settings.kinds import ACTIONS
+from posthouse.lists.settings.kinds import ACTIONS, items
 
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
 PREFERENCES = (*BUILT_IN, "moderation_action")
@@ -28,7 +28,8 @@ _BATCH = 500
 _MODE_OF_A_NEW_MEMBER = (
     "CASE WHEN a.delivery_mode IS NULL AND NOT EXISTS (SELECT 1 FROM directory_account c WHERE c.id = a.account_id "
     "AND c.delivery_mode IS NOT NULL) AND EXISTS (SELECT 1 FROM lists_mailinglist l WHERE l.id = %s "
-    "AND l.digest_is_default AND l.digests_enabled) THEN 'mime_digests' END"
+    "AND l.digest_is_default AND l.digests_enabled) THEN (SELECT CASE WHEN l.mime_is_default_digest "
+    "THEN 'mime_digests' ELSE 'plaintext_digests' END FROM lists_mailinglist l WHERE l.id = %s) END"
 )
 # One subscription per person and list: another verified address of the same account is on the list already.
 _NOT_THE_SAME_PERSON = (
@@ -264,20 +265,35 @@ def _enrol(pk: int, role: str, address_pks: Sequence[int]) -> int:
     now: str = connection.ops.adapt_datetimefield_value(datetime.now(UTC))  # type: ignore[assignment]
     made = 0
     mode = _MODE_OF_A_NEW_MEMBER if role == MEMBER else "NULL"
+    names, wanted = _options_of_new_members(pk) if role == MEMBER else ("", "")
     with connection.cursor() as cursor:
         for start in range(0, len(address_pks), 400):
             part = address_pks[start : start + 400]
             marks = ", ".join(["%s"] * len(part))
             cursor.execute(
                 "INSERT INTO lists_membership (mailing_list_id, address_id, role, moderation_action, joined_at, "
-                f"bounces, last_bounce, delivery_mode) SELECT %s, a.id, %s, '', %s, 0, '', {mode} "
+                f"bounces, last_bounce, delivery_mode{names}) SELECT %s, a.id, %s, '', %s, 0, '', {mode}{wanted} "
                 "FROM directory_address a "
                 f"WHERE a.id IN ({marks}){_NOT_THE_SAME_PERSON if role == MEMBER else ''} "
                 "ON CONFLICT (mailing_list_id, role, address_id) DO NOTHING",
-                [pk, role, now, *([pk] if role == MEMBER else []), *part, *([pk] if role == MEMBER else [])],
+                [pk, role, now, *([pk, pk] if role == MEMBER else []), *part, *([pk] if role == MEMBER else [])],
             )
             made += max(cursor.rowcount, 0)
     return made
+
+
+def _options_of_new_members(pk: int) -> tuple[str, str]:
+    """(columns, values) of new_member_options as SQL: they count where neither address nor account says anything."""
+    kept = MailingList.objects.filter(pk=pk).values_list("new_member_options", flat=True).first() or ""
+    names, wanted = "", ""
+    for item in items(kept):
+        name, _, value = item.partition("=")
+        names += f", {name}"
+        wanted += (
+            f", CASE WHEN a.{name} IS NULL AND NOT EXISTS (SELECT 1 FROM directory_account c WHERE c.id = a.account_id "
+            f"AND c.{name} IS NOT NULL) THEN {'TRUE' if value == 'yes' else 'FALSE'} END"
+        )
+    return names, wanted
 
 
 def _rows(condition: str, parameters: Sequence[str | int]) -> list[MemberFacts]:

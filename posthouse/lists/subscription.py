@@ -16,8 +16,10 @@ from posthouse.directory.moments import moment
 from posthouse.lists import addresses, joining, notices, roster, siblings, tokens
 from posthouse.lists.bans import ban_of
 from posthouse.lists.errors import BadAddress, JoiningClosed, NoSuchList, TokenSpent
+from posthouse.lists.expressions import Patience
 from posthouse.lists.joining import JOIN, LEAVE, member_of
 from posthouse.lists.models import ACTIVE, MailingList, Pending
+from posthouse.lists.named import naming
 from posthouse.lists.settings import items
 
 INVITE, COMMAND = "invite", "command"
@@ -212,8 +214,7 @@ def _is_verified(key: str) -> bool:
 
 
 def _approved_by_itself(row: MailingList, key: str) -> bool:
-    listed = items(row.subscribe_auto_approval)
-    return key in listed or f"@{key.rpartition('@')[2]}" in listed
+    return bool(naming(items(row.subscribe_auto_approval), key, Patience()))
 
 
 def _after_confirmation(

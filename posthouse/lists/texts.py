@@ -45,6 +45,7 @@ NAMES: Mapping[str, str] = {
     "member-left": "list:admin:notice:unsubscribe",
     "moderate": "list:admin:action:post",
     "new-list": "domain:admin:notice:new-list",
+    "news-refused": "list:admin:notice:news-refused",
     "not-a-member": "list:user:notice:not-a-member",
     "pending": "list:admin:notice:pending",
     "posted": "list:user:notice:post",
@@ -255,8 +256,10 @@ _SAMPLES: Mapping[str, str] = {
     "subject": "Tomatoes", "reason": "It is larger than 10240 KB.", "reasons": "It is larger than 10240 KB.",
     "hits": "    max-size: larger than 10240 KB", "token": "abcdefghijklmnopqrstuvwxyz", "number": "7",
     "count": "3 postings", "expires": "2030-01-31 12:00 UTC", "by": "web", "message_size": "12 KB",
-    "held_number": "7", "state": "paused", "since": "2030-01-01", "removed_on": "2030-01-22", "score": "3",
-    "site": "https://lists.example", "threshold": "5", "owners": "owen@far.example", "style": "discussion", "words": "", "complaint": "",
+    "held_number": "7", "newsgroup": "rec.gardens", "state": "paused", "since": "2030-01-01",
+    "removed_on": "2030-01-22", "score": "3",
+    "site": "https://lists.example", "threshold": "5", "owners": "owen@far.example",
+    "style": "discussion", "words": "", "complaint": "",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from posthouse.address import AddressError, key_of, mailboxes
 from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
-from posthouse.message.words import decode_words
+from posthouse.message.words import decode_words, encode_words
 
 # What mailers put before the subject of an answer; `R:` and its like count only before a list's prefix
 _REPLIES = "re|aw|antw|antwort|sv|vs|rif|odp|ynt|atb|vá|bls|回复|回覆|答复|答覆|返信|ответ|отв|απ|σχετ"
@@ -30,12 +30,13 @@ def addressed_to(fields: Fields) -> set[str]:
     return keys
 
 
-def add_subject_prefix(editor: HeaderEditor, prefix: str, number: int | None = None) -> None:
+def add_subject_prefix(editor: HeaderEditor, prefix: str, number: int | None = None, *, encoded: bool = False) -> None:
     """Put the list's prefix before the subject, once: `Re: [garden] Beans` stays as it is, byte for byte.
 
     `%d` or `%05d` in it becomes the number, where there is one, in place of the number before; any other `%` is itself.
     Answers (`AW:`, `SV: Re:`, ...) get a single `Re:`, behind the prefix. Only at the beginning is a prefix looked for:
-    in the middle the words are the author's. Raises HeaderError for a line break in the prefix.
+    in the middle the words are the author's. `encoded`: a plain prefix is written as an encoded word too where the
+    subject behind it is (RFC 2047). Raises HeaderError for a line break in the prefix.
     """
     prefix = prefix.strip()
     if not prefix:
@@ -52,6 +53,10 @@ def add_subject_prefix(editor: HeaderEditor, prefix: str, number: int | None = N
     if re.search(_REPLY, marks, re.IGNORECASE):
         marks = "Re:"
     rest = subject[len(before) :].strip()
+    if encoded and raw != subject and rest:
+        shown = _NUMBER.sub(lambda found: _shown(found, number or 0), prefix) if numbered else prefix
+        editor.replace("Subject", " ".join(encode_words(" ".join(f"{shown} {marks} {rest}".split()))))
+        return
     if prefix.isascii() and raw.isascii() and raw.startswith(before) and rest:
         rest = raw[len(before) :].strip()  # encoded words stay as their author wrote them
     shown = _NUMBER.sub(lambda found: _shown(found, number or 0), prefix) if numbered else prefix

@@ -17,6 +17,7 @@ from posthouse.lists.moderation.approved import Approval
 from posthouse.message.parsing import read
 from posthouse.message.words import decode_words
 
+NEWS = "news"  # origin in the queue of what a newsgroup gave us
 BEGINNING = 64 * 1024  # octets of a posting in which commands and passwords are looked for
 _MOST_SENDERS = 20
 
@@ -54,6 +55,11 @@ class Case:
     recent: int = 0
     patience: Patience = field(default_factory=Patience)
 
+    @property
+    def is_from_news(self) -> bool:
+        """Whether a newsgroup gave it to us: then nothing is known of its author, and nobody is told anything."""
+        return self.arrived.origin == NEWS
+
     @cached_property
     def author_key(self) -> str:
         """The author's address as a key, "" when there is none."""
@@ -80,7 +86,7 @@ def of(mailing_list: MailingList, arrived: Arrived, now: int) -> Case:
     author = arrived.author[1]
     standing = standing_of(mailing_list.pk, author)
     recent = 0
-    if mailing_list.member_verbosity_threshold and standing.is_member:
+    if mailing_list.member_verbosity_threshold and standing.is_member and arrived.origin != NEWS:
         recent = verbosity.counted(mailing_list, key_of(author), now)
     return Case(mailing_list, arrived, author, standing, now, recent)
 

@@ -46,7 +46,7 @@ def _is_command(line: str) -> bool:
 def implicit_destination(case: Case) -> Verdict | None:
     """It does not name the list as one of those it is for."""
     row = case.mailing_list
-    if not row.require_explicit_destination:
+    if not row.require_explicit_destination or case.is_from_news:
         return None
     named = _named(case, ("to", "cc", "resent-to", "resent-cc"))
     if key_of(row.address) in named or _is_alias(case, named):
@@ -76,6 +76,16 @@ def _named(case: Case, names: tuple[str, ...]) -> set[str]:
                 except AddressError:
                     continue
     return keys
+
+
+def news_moderation(case: Case) -> Verdict | None:
+    """The newsgroup it goes to too is moderated, so a moderator sees every posting by mail."""
+    row = case.mailing_list
+    if row.newsgroup_moderation != "moderated" or not row.gateway_to_news or not row.linked_newsgroup:
+        return None
+    if case.is_from_news:
+        return None
+    return _hold("news-moderation", f"It goes to the moderated newsgroup {row.linked_newsgroup} too.")
 
 
 def many_recipients(case: Case) -> Verdict | None:
@@ -136,6 +146,6 @@ def _hold(rule: str, reason: str, found: str = "") -> Verdict:
 
 
 __all__ = [
-    "administrivia", "digest", "gave_up", "implicit_destination", "many_recipients", "no_subject",
+    "administrivia", "digest", "gave_up", "implicit_destination", "many_recipients", "news_moderation", "no_subject",
     "size", "suspicious_header",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ COLLECTED: tuple[Rule, ...] = (
     contents.implicit_destination,
     contents.many_recipients,
     contents.size,
+    contents.news_moderation,
     contents.no_subject,
     contents.digest,
     contents.suspicious_header,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from posthouse.lists.manners import auto_submitted, is_automatic
-from posthouse.lists.models import MEMBER, NONMEMBER, Membership
+from posthouse.lists.models import MEMBER, NONMEMBER
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.verdict import ACCEPT, DEFER, DISCARD, HOLD, REJECT, Verdict, by_action
+from posthouse.lists.named import naming
 from posthouse.lists.settings import items
 from posthouse.message.envelope import NULL_RETURN_PATH
 
@@ -69,7 +70,7 @@ def emergency(case: Case) -> Verdict | None:
 
 def staff(case: Case) -> Verdict | None:
     """Owners and moderators post what they like."""
-    if case.standing.is_staff:
+    if case.standing.is_staff and not case.is_from_news:  # anybody can write their names into an article
         return Verdict(ACCEPT, "staff", "Its author is an owner or a moderator of the list.")
     return None
 
@@ -77,7 +78,7 @@ def staff(case: Case) -> Verdict | None:
 def verbosity(case: Case) -> Verdict | None:
     """A member posts so often that a person should have a look."""
     row = case.mailing_list
-    if not row.member_verbosity_threshold or case.recent <= row.member_verbosity_threshold:
+    if not row.member_verbosity_threshold or case.is_from_news or case.recent <= row.member_verbosity_threshold:
         return None
     reason = (
         f"Its author sent {case.recent} postings within {row.member_verbosity_interval} seconds; "
@@ -89,7 +90,7 @@ def verbosity(case: Case) -> Verdict | None:
 def member(case: Case) -> Verdict | None:
     """Its author is a member whose postings are moderated."""
     row = case.mailing_list
-    if not case.standing.is_member:
+    if not case.standing.is_member or case.is_from_news:
         return None
     action = case.standing.own_action(MEMBER) or row.default_member_action
     reason = "Postings of this member are moderated." if row.allow_list_posts else _ONLY_STAFF
@@ -101,7 +102,7 @@ def member(case: Case) -> Verdict | None:
 def nonmember(case: Case) -> Verdict | None:
     """Its author is not a member: their own action decides, then the lists of nonmembers, then the default."""
     row = case.mailing_list
-    if case.standing.is_member:
+    if case.standing.is_member or case.is_from_news:
         return None
     reason = "Its author is not a member of the list." if row.allow_list_posts else _ONLY_STAFF
     own = case.standing.own_action(NONMEMBER)
@@ -118,21 +119,6 @@ def _named(case: Case) -> tuple[str, str]:
     # Those who are accepted still pass the other rules, as members do.
     for name, action in (("accept", DEFER), ("hold", HOLD), ("reject", REJECT), ("discard", DISCARD)):
         setting = f"{name}_these_nonmembers"
-        for item in items(getattr(row, setting)):
-            if _is(case, item):
-                return action, f"{setting} has {item}"
+        if item := naming(items(getattr(row, setting)), case.author_key, case.patience):
+            return action, f"{setting} has {item}"
     return "", ""
-
-
-def _is(case: Case, item: str) -> bool:
-    key = case.author_key
-    if item.startswith("^"):
-        return case.patience.finds(item, key)
-    if not item.startswith("@"):
-        return item == key
-    name, at, host = item[1:].rpartition("@")
-    if not at:
-        return key.endswith(item)
-    return Membership.objects.filter(
-        mailing_list__list_name=name, mailing_list__domain__name=host, role=MEMBER, address__key=key
-    ).exists()

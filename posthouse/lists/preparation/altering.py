@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from posthouse.content import keeping
 from posthouse.lists.arrived import Arrived, joined, spooled
 from posthouse.lists.models import MailingList
+from posthouse.lists.personal import DEFAULT
 from posthouse.lists.preparation import filtering
 from posthouse.lists.preparation.anonymity import anonymous
 from posthouse.message.identity import made_up_message_id
@@ -26,7 +27,7 @@ class Alteration:
 
 def alteration(row: MailingList, arrived: Arrived) -> Alteration:
     """Ask the content filter; costs nothing where the list has none."""
-    wanted = filtering.of(row)
+    wanted = filtering.of(row) if row.posting_pipeline == DEFAULT else None
     if wanted is None:
         return Alteration()
     content = arrived.content

@@ -10,6 +10,7 @@ from posthouse.lists import mitigation, notices, personal
 from posthouse.lists.models import MailingList
 from posthouse.lists.preparation import mitigating, replies
 from posthouse.lists.preparation.mailboxes import in_fields, written
+from posthouse.lists.preparation.scrubbing import scrubbed
 from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
 from posthouse.message.identity import message_id_hash
@@ -82,7 +83,8 @@ def identity(preparation: Preparation) -> None:
 def subject_prefix(preparation: Preparation) -> None:
     """Put the list's prefix before the subject, once."""
     row = preparation.mailing_list
-    add_subject_prefix(preparation.editor, row.subject_prefix, preparation.circumstances.number)
+    number, encoded = preparation.circumstances.number, row.encode_ascii_prefixes
+    add_subject_prefix(preparation.editor, row.subject_prefix, number, encoded=encoded)
 
 
 def answers(preparation: Preparation) -> None:
@@ -102,6 +104,12 @@ def wrap(preparation: Preparation) -> None:
         editor = HeaderEditor.on(preparation.content)
         editor.remove(*FOREIGN)
         preparation.content = mitigating.wrapped(preparation.mailing_list, editor.content())
+
+
+def scrub(preparation: Preparation) -> None:
+    """Leave attachments to the archive, where they are linked; an edit of the content."""
+    if preparation.mailing_list.scrub_nondigest and preparation.circumstances.permalink:
+        preparation.content = scrubbed(preparation.content, preparation.circumstances.permalink)
 
 
 def topics(preparation: Preparation) -> None:
@@ -161,15 +169,19 @@ def decoration(preparation: Preparation) -> None:
 
 
 STEPS: tuple[Step, ...] = (
-    wrap, decoration,
+    scrub, wrap, decoration,
     cleanse, identity, subject_prefix, answers, munge, topics, addressed, list_fields, archived_at, precedence,
 )  # fmt: skip
+
+
+# Of a posting that goes out as it came: what makes it this list's, and where answers go.
+AS_IT_CAME: tuple[Step, ...] = (cleanse, identity, answers, list_fields, precedence)
 
 
 def prepare(mailing_list: MailingList, content: bytes, circumstances: Circumstances) -> bytes:
     """What all copies of a posting share."""
     preparation = Preparation(mailing_list, content, circumstances)
     del content
-    for step in STEPS:
+    for step in STEPS if mailing_list.posting_pipeline == personal.DEFAULT else AS_IT_CAME:
         step(preparation)
     return preparation.editor.content()

@@ -18,6 +18,7 @@ from posthouse.lists.settings import (
     filtering,
     identity,
     membership,
+    news,
     postings,
     recipients,
 )
@@ -35,6 +36,7 @@ SETTINGS: tuple[Setting, ...] = (
     *digests.SETTINGS,
     *autoresponses.SETTINGS,
     *archiving.SETTINGS,
+    *news.SETTINGS,
 )
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
 

@@ -22,11 +22,28 @@ def address(item: str) -> str:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
+        "posting_pipeline",
+        CHOICE,
+        "default-posting-pipeline",
+        "What happens to accepted postings: `default-posting-pipeline` all that the other settings say; "
+        "`virgin` members get them as they came, with the list's own fields and the answers' direction alone: nothing "
+        "is filtered, changed for DMARC, decorated, gathered for digests, archived or sent to news; "
+        "`default-owner-pipeline` they go to owners and moderators alone, as they came.",
+        ("default-posting-pipeline", "virgin", "default-owner-pipeline"),
+    ),
+    Setting(
         "subject_prefix",
         LINE,
         "[$display_name] ",
         "Put before the subject of every posting, once. `%d` or `%05d` in it becomes the number of the posting. At "
         "creation $display_name is filled in. Empty: subjects stay as written.",
+    ),
+    Setting(
+        "encode_ascii_prefixes",
+        BOOL,
+        False,
+        "Whether a prefix of plain letters is written as an encoded word (RFC 2047) like the subject it stands before, "
+        "where that is written so. Without it such a prefix can be read by every program.",
     ),
     Setting(
         "header",
@@ -76,6 +93,13 @@ SETTINGS: tuple[Setting, ...] = (
         BOOL,
         True,
         "Whether copies carry List-Id and the other List- fields. Without them mail programs offer no way to leave.",
+    ),
+    Setting(
+        "scrub_nondigest",
+        BOOL,
+        False,
+        "Whether copies of a posting with attachments carry its text alone, with a link to each attachment in the "
+        "archive. Without an archive attachments stay, so that nothing is lost.",
     ),
     Setting(
         "anonymous_list",

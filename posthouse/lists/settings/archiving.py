@@ -13,6 +13,14 @@ SETTINGS: tuple[Setting, ...] = (
         ("public", "private", "never"),
     ),
     Setting(
+        "archive_rendering_mode",
+        CHOICE,
+        "text",
+        "How pages of the archive show the text of postings: `text` as its author wrote it, `markdown` with headings, "
+        "lists, emphasis, tables and code made of Markdown. HTML, images and scripts in it stay text.",
+        ("text", "markdown"),
+    ),
+    Setting(
         "obscure_addresses",
         BOOL,
         True,

@@ -24,7 +24,13 @@ SETTINGS: tuple[Setting, ...] = (
         "digest_is_default",
         BOOL,
         False,
-        "Whether people who join from now on get (MIME) digests unless they said what they want for all their lists.",
+        "Whether people who join from now on get digests unless they said what they want for all their lists.",
+    ),
+    Setting(
+        "mime_is_default_digest",
+        BOOL,
+        True,
+        "Which digests digest_is_default means: MIME digests, or with `no` plain ones.",
     ),
     Setting(
         "digest_size_threshold",

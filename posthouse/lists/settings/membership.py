@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from posthouse.address import AddressError, key_of, normal_domain
-from posthouse.lists.settings.kinds import BOOL, CHOICE, ITEMS, Setting
+from posthouse.lists.expressions import checked_sender
+from posthouse.lists.settings.kinds import BOOL, CHOICE, ITEMS, LINES, Setting
+
+_OPTIONS = ("acknowledge_posts", "hide_address", "receive_list_copy", "receive_own_postings")
 
 
-def _address_or_domain(item: str) -> str:
-    """An address or `@domain` as it is kept. Raises ValueError with the rule."""
-    try:
-        return key_of(item) if not item.startswith("@") else f"@{normal_domain(item[1:])}"
-    except AddressError as error:
-        raise ValueError(f"is no address and no @domain: {error.rule}") from None
+def _option(item: str) -> str:
+    """`preference=value` as it is kept. Raises ValueError with the rule."""
+    name, equals, value = (word.strip().lower() for word in item.partition("="))
+    if name not in _OPTIONS or value not in ("yes", "no", ""):
+        raise ValueError(f"is not one of {', '.join(_OPTIONS)} with =yes or =no")
+    if equals and not value:
+        raise ValueError("says neither yes nor no")
+    return f"{name}={value or 'yes'}"
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -35,10 +39,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "subscribe_auto_approval",
+        LINES,
+        "",
+        "Whose requests to join need no moderator: one a line an address, `@domain`, `@list@domain` for the members of "
+        "another list, or an expression that begins with `^`.",
+        check=checked_sender,
+    ),
+    Setting(
+        "new_member_options",
         ITEMS,
         "",
-        "Addresses and `@domains` whose requests to join need no moderator.",
-        check=_address_or_domain,
+        "What people who join from now on want unless they said it for all their lists: acknowledge_posts, "
+        "hide_address, receive_list_copy, receive_own_postings, each with `=yes` or `=no`.",
+        check=_option,
     ),
     Setting(
         "member_roster_visibility",
