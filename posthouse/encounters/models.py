@@ -62,3 +62,37 @@ class Familiar(models.Model):
     class Meta:
         db_table = "encounters_familiar"
         indexes = [models.Index("until", name="familiar_until")]
+
+
+class Standing(models.Model):
+    """What was seen of a network ("192.0.2.0/24") or of a domain that proved to have sent ("far.example").
+
+    `good` and `bad` are sums of growing weights (`standing.weight_at`): a sum divided by the weight of now is a count
+    that decays, and hosts add to it without reading it first.
+    """
+
+    id = RowIdField(primary_key=True)
+    whose = models.TextField()
+    good = models.FloatField()
+    bad = models.FloatField()
+    until = models.BigIntegerField()
+
+    class Meta:
+        db_table = "encounters_standing"
+        indexes = [models.Index("until", name="standing_until")]
+
+
+class Verification(models.Model):
+    """What another host said of an address when it was asked. `kind`: sender, recipient or domain."""
+
+    id = RowIdField(primary_key=True)
+    kind = models.CharField(max_length=12)
+    address = models.TextField()  # of a recipient with the next hop that was asked behind it
+    answer = models.CharField(max_length=8)  # yes, no; of a domain: anything, closed
+    reply = models.TextField(default="")
+    asked_at = models.BigIntegerField()
+    until = models.BigIntegerField()
+
+    class Meta:
+        db_table = "encounters_verification"
+        indexes = [models.Index("until", name="verification_until")]
