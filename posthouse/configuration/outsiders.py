@@ -47,7 +47,7 @@ class Callout:
     negative_seconds: int = setting(7200, "Seconds that a no is remembered.")
     anything_seconds: int = setting(7 * 86400, "Seconds it is remembered that a domain says yes to any address.")
     closed_seconds: int = setting(3 * 3600, "Seconds it is remembered that a domain's hosts do not talk to us.")
-    random: bool = setting(False, "Ask for an address made up by chance too: a host that says yes to that says nothing.")
+    random: bool = setting(False, "Ask for an address made up by chance too: a host that says yes to it says nothing.")
     per_minute: int = setting(6, "Most questions to one host in a minute; beyond it the address passes unasked.")
     connections: int = setting(20, "Most questions under way at the same time.")
 

@@ -41,10 +41,14 @@ class MxHost:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The records of one answer as dnspython's rdata, and the seconds they may be kept."""
+    """The records of one answer as dnspython's rdata, and the seconds they may be kept.
+
+    `authentic`: a resolver we trust proved them with DNSSEC (the AD bit, RFC 4035 §3.2.3).
+    """
 
     records: tuple[Any, ...]
     ttl: float
+    authentic: bool = False
 
 
 class Lookups(ABC):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.nameserver
@@ -30,8 +31,9 @@ Asked = tuple[tuple[bytes, ...], str]  # labels in lower case: cheaper to compar
 class Resolver(Lookups):
     """A caching resolver over the given nameservers, or over those of the system when none are given.
 
-    `timeout`: seconds for one question, all tries at all nameservers together. Raises TemporaryFailure from every
-    question when the system names no nameserver at all.
+    `timeout`: seconds for one question, all tries at all nameservers together. `trusted`: the nameservers validate
+    DNSSEC and nobody can change what they say on its way; only then an answer can be `authentic`. Raises
+    TemporaryFailure from every question when the system names no nameserver at all.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class Resolver(Lookups):
         nameservers: Sequence[tuple[str, int]] = (),
         timeout: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        trusted: bool = False,
     ) -> None:
-        self._timeout = timeout
+        self._timeout, self._trusted = timeout, trusted
         self._cache: Cache[Asked, Answer | LookupFailure] = Cache(MOST_ENTRIES, clock)
         self._asking: dict[Asked, asyncio.Future[Answer]] = {}
         self._turns = asyncio.Semaphore(MOST_QUESTIONS)
@@ -56,6 +59,8 @@ class Resolver(Lookups):
         resolver.lifetime = self._timeout
         resolver.timeout = max(0.05, min(2.0, self._timeout / 2))  # one lost datagram must not use up the whole time
         resolver.use_edns(0, 0, EDNS_PAYLOAD)
+        if self._trusted:
+            resolver.flags = dns.flags.RD | dns.flags.AD  # RFC 6840 §5.7: we want to know whether it is proven
         resolver.retry_servfail = False
         resolver.cache = None
         return resolver
@@ -125,7 +130,8 @@ class Resolver(Lookups):
         seconds = float(found.chaining_result.minimum_ttl)
         if found.rrset is None:
             return None, seconds
-        return Answer(tuple(found.rrset), seconds), seconds
+        proven = self._trusted and bool(found.response.flags & dns.flags.AD)
+        return Answer(tuple(found.rrset), seconds, proven), seconds
 
 
 def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:

@@ -25,7 +25,7 @@ class FixedZone(Lookups):
     """Answers from a table: `{"far.example": {"MX": ["10 mx.far.example."], "A": ["192.0.2.1"]}}`.
 
     `behaviours` names faults by domain name: `{"dead.example": "servfail"}`. Any change takes effect at once.
-    `asked` counts the questions by (name, type).
+    `asked` counts the questions by (name, type). What is below one of `signed` counts as proven by DNSSEC.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class FixedZone(Lookups):
     ) -> None:
         self.ttl = ttl
         self.asked: Counter[tuple[str, str]] = Counter()
+        self.signed: set[dns.name.Name] = set()
         self._table: dict[dns.name.Name, dict[str, list[Any]]] = {}
         self._behaviours: dict[dns.name.Name, str] = {}
         for name, types in (records or {}).items():
@@ -86,6 +87,14 @@ class FixedZone(Lookups):
         else:
             self._behaviours.pop(key, None)
 
+    def sign(self, name: str) -> None:
+        """From now on all of `name` and below it is proven, as a validating resolver would find it."""
+        self.signed.add(absolute(name).canonicalize())
+
+    def is_signed(self, name: dns.name.Name) -> bool:
+        """Whether a validating resolver would say that what this name has is proven."""
+        return any(name.is_subdomain(above) for above in self.signed)
+
     def behaviour(self, name: dns.name.Name) -> str:
         """The fault asked for, "" for none."""
         return self._behaviours.get(name.canonicalize(), "")
@@ -116,4 +125,4 @@ class FixedZone(Lookups):
             raise NoSuchName(f"{what} does not exist")
         if not records:
             raise NoAnswer(f"{what} has no {kind} record")
-        return Answer(tuple(records), self.ttl)
+        return Answer(tuple(records), self.ttl, self.is_signed(name))

@@ -85,6 +85,8 @@ def _answer(zone: FixedZone, octets: bytes, *, datagram: bool) -> bytes:
     if behaviour in ("servfail", "refused"):
         response.set_rcode(dns.rcode.SERVFAIL if behaviour == "servfail" else dns.rcode.REFUSED)
         return response.to_wire()
+    if query.flags & dns.flags.AD and zone.is_signed(asked.name):
+        response.flags |= dns.flags.AD  # RFC 6840 §5.8: to those who asked for it
     _fill(zone, response, asked.name, kind)
     if behaviour == "truncate" and datagram:
         response.answer.clear()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
+import dns.name
 import pytest
 
 from posthouse.dns.cache import Cache
+from posthouse.dns.codes import codes
 from posthouse.dns.lookups import MxHost, NoAnswer, NoSuchName, TemporaryFailure
 from posthouse.dns.resolver import Resolver
 from posthouse.dns.zone import FixedZone
@@ -160,3 +163,39 @@ def test_the_cache_is_bounded_and_drops_what_was_used_least() -> None:
 def test_a_zone_text_may_give_several_records_of_one_kind() -> None:
     zone = FixedZone.from_text("far.example MX 10 a.example.\nfar.example MX 20 b.example.")
     assert [host.name for host in run(zone.mx("far.example"))] == ["a.example", "b.example"]
+
+
+def test_an_answer_is_authentic_only_when_a_resolver_we_trust_proved_it() -> None:
+    async def work() -> None:
+        zone = a_zone()
+        zone.sign("far.example")
+        name = dns.name.from_text("far.example.")
+        async with serve(zone) as server:
+            trusting, wary = Resolver([server], trusted=True), Resolver([server])
+            assert (await trusting.ask(name, "MX")).authentic
+            assert (await trusting.ask(name, "MX")).authentic, "from memory too"
+            assert not (await trusting.ask(dns.name.from_text("1.2.0.192.in-addr.arpa."), "PTR")).authentic
+            assert not (await wary.ask(name, "MX")).authentic, "anybody on the way could have set the bit"
+
+    run(work())
+
+
+def test_codes_of_dns_lists_are_ranges_stars_and_bits() -> None:
+    four = ipaddress.IPv4Address
+    assert four("127.0.0.5") in codes("127.0.0.4-7") and four("127.0.0.8") not in codes("127.0.0.4-7")
+    assert four("127.0.9.3") in codes("127.0.*.3") and four("127.0.9.2") not in codes("127.0.*.3")
+    assert four("127.0.0.12") in codes("&8") and four("127.0.0.5") not in codes("&8")
+    for wrong in (
+        "",
+        "127.0.0",
+        "128.0.0.1",
+        "127.0.0.256",
+        "127.0.0.7-4",
+        "127.0.0.x",
+        "&0",
+        "&256",
+        "&",
+        "127.0.0.²",
+    ):
+        with pytest.raises(ValueError, match=r"must be like 127\.0\.0\.2"):
+            codes(wrong)
