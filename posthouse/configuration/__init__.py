@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from posthouse.configuration.declaring import MIB, MODES, ConfigurationError, endpoint, expanded, setting
 from posthouse.configuration.describing import describe, toml
+from posthouse.configuration.door import Flood, Greylist
+from posthouse.configuration.leaving import Bulk, NextHop
+from posthouse.configuration.lookups import Lookup
 from posthouse.configuration.news import Nntp
+from posthouse.configuration.outsiders import Callout, DnsList, Verification
 from posthouse.configuration.policy import Policy
 from posthouse.configuration.reading import FILE_NAME, find, load
+from posthouse.configuration.routing import Pipes, Routing
+from posthouse.configuration.scanning import Scanner, Scanning
 from posthouse.configuration.sections import (
     Database,
     Delivery,
@@ -29,19 +35,31 @@ __all__ = [
     "FILE_NAME",
     "MIB",
     "MODES",
+    "Bulk",
+    "Callout",
     "Configuration",
     "ConfigurationError",
     "Database",
     "Delivery",
     "Dns",
+    "DnsList",
     "Evidence",
+    "Flood",
+    "Greylist",
     "Limits",
+    "Lookup",
     "Maillog",
+    "NextHop",
     "Nntp",
+    "Pipes",
     "Policy",
     "Processes",
     "Reception",
+    "Routing",
+    "Scanner",
+    "Scanning",
     "Tls",
+    "Verification",
     "Web",
     "activate",
     "active",

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from posthouse.configuration.declaring import ConfigurationError, check
+from posthouse.configuration.leaving import check_leaving, contradictions
+from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
+from posthouse.configuration.outsiders import misstated
+from posthouse.configuration.scanning import misused_scanners
 from posthouse.configuration.whole import Configuration
 
 FILE_NAME = "posthouse.toml"
@@ -93,6 +97,11 @@ class _Reader:
                 self.complain(keys, f"is not a setting; known here: {', '.join(sorted(known))}")
             else:
                 given[name] = self.any_value(keys, hints[name], known[name].metadata.get("kind", ""), value)
+        for name, item in known.items():  # a default, too, is relative to the file
+            if name not in given and item.metadata.get("kind") == "path" and isinstance(item.default, str):
+                given[name] = self.path_of(item.default) if item.default else ""
+            elif name not in values and is_dataclass(hints[name]):
+                given[name] = self.section(typing.cast("type[Any]", hints[name]), {}, (*above, name))
         return kind(**given)
 
     def any_value(self, keys: tuple[str, ...], hint: Any, kind: str, value: Any) -> Any:
@@ -123,6 +132,7 @@ class _Reader:
         for item in value if isinstance(value, list) else [value]:
             try:
                 check(kind, item)
+                check_leaving(kind, item)
             except ValueError as error:
                 self.complain(keys, f"{error}: {item!r}")
         if kind == "path" and isinstance(value, list):
@@ -148,8 +158,16 @@ class _Reader:
             path = getattr(tls, name)
             if path and not Path(path).is_file():
                 self.complain(("tls", name), f"names a file that does not exist: {path}")
+        for keys, rule in complaints(configuration.lookups):
+            self.complain(keys, rule)
+        for keys, rule in misused_scanners(configuration.scanners):
+            self.complain(keys, rule)
+        for keys, rule in misstated(configuration.dns_lists, configuration.verification):
+            self.complain(keys, rule)
         for name, rule in misnamed_networks(configuration):
             self.complain(tuple(name.split(".")), rule)
+        for keys, rule in contradictions(configuration):
+            self.complain(keys, rule)
         if configuration.reception.submissions and not tls.certificate and not configuration.trial:
             self.complain(("reception", "submissions"), "needs [tls] certificate and key")
         if configuration.limits.hard_errors < configuration.limits.soft_errors:

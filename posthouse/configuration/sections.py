@@ -33,7 +33,14 @@ class Reception:
         "Empty: nobody, loopback included.",
         "networks",
     )
-    relay_domains: list[str] = setting([], "Domains we take mail for and pass on (backup MX). Empty: none.")
+    relay_domains: list[str] = setting(
+        [], "Domains we take mail for and pass on (backup MX); `.domain` means all names below it. Empty: none.", "domains"
+    )
+    primary_mx_here: bool = setting(
+        False,
+        "Domains whose best MX is this host (by name or address, never loopback) are ours, as if they were listed; "
+        "addresses in them exist only where aliases or lists say so.",
+    )
     banner: str = setting("Posthouse", "The word behind the host name in the greeting.")
 
 
@@ -66,6 +73,9 @@ class Delivery:
         "networks",
     )  # fmt: skip
     tls: bool = setting(True, "Use STARTTLS whenever the other side offers it.")
+    tls_exempt: list[str] = setting(
+        [], "Networks of hosts that are sent to without TLS, although they offer it.", "networks"
+    )
     give_up_after: int = setting(5 * 86400, "Seconds after which undelivered mail is returned.")
     warn_after: int = setting(4 * 3600, "Seconds after which the return path is told of a delay. 0: never.")
 
@@ -76,6 +86,11 @@ class Dns:
 
     nameservers: list[str] = setting([], "ADDRESS:PORT of resolvers. Empty: those of the system.", "listen")
     timeout: float = setting(5.0, "Seconds for one question, all tries together.")
+    trusted: bool = setting(
+        False,
+        "The nameservers validate DNSSEC and nobody can tamper with what they say on its way to us: their word that an "
+        "answer is proven (AD, RFC 6840 §5.8) is believed and noted. For a resolver of yours on this machine.",
+    )
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posthouse.configuration.declaring import expanded, setting
+from posthouse.configuration.door import Flood, Greylist
+from posthouse.configuration.leaving import Bulk, NextHop
+from posthouse.configuration.lookups import Lookup
 from posthouse.configuration.news import Nntp
+from posthouse.configuration.outsiders import Callout, DnsList, Verification
 from posthouse.configuration.policy import Policy
+from posthouse.configuration.routing import Pipes, Routing
+from posthouse.configuration.scanning import Scanner, Scanning
 from posthouse.configuration.sections import (
     Database,
     Delivery,
@@ -49,11 +55,23 @@ class Configuration:
     )
     database: Database = field(default_factory=Database)
     reception: Reception = field(default_factory=Reception)
+    routing: Routing = field(default_factory=Routing)
+    lookups: dict[str, Lookup] = field(default_factory=dict, metadata={"doc": "Lookups in databases of others.", "kind": ""})
+    pipes: Pipes = field(default_factory=Pipes)
     tls: Tls = field(default_factory=Tls)
     delivery: Delivery = field(default_factory=Delivery)
+    next_hops: dict[str, NextHop] = setting({}, "Where mail for some domains goes, instead of their MX hosts.")
+    bulk: dict[str, Bulk] = setting({}, "Mail that leaves by an address of its own.")
     dns: Dns = field(default_factory=Dns)
     evidence: Evidence = field(default_factory=Evidence)
     policy: Policy = field(default_factory=Policy)
+    greylist: Greylist = field(default_factory=Greylist)
+    flood: Flood = field(default_factory=Flood)
+    dns_lists: dict[str, DnsList] = setting({}, "DNS lists of clients or of sender domains.")
+    callout: Callout = field(default_factory=Callout)
+    verification: Verification = field(default_factory=Verification)
+    scanning: Scanning = field(default_factory=Scanning)
+    scanners: dict[str, Scanner] = setting({}, "Programs that look at content, asked in this order.")
     web: Web = field(default_factory=Web)
     limits: Limits = field(default_factory=Limits)
     maillog: Maillog = field(default_factory=Maillog)

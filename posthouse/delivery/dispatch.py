@@ -105,7 +105,7 @@ class Dispatch:
         if message.list_id is not None:
             self._carry(Job(message, [claimed]), domain)
             return
-        key = (message.item, self._remote.hop(domain))
+        key = (message.item, self._remote.hop(message, domain))
         job = groups.get(key)
         if job is not None and len(job.claims) < self._most_recipients:
             job.claims.append(claimed)

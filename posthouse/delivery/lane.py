@@ -19,6 +19,7 @@ from posthouse.delivery.mx import NoTargets, Target
 from posthouse.delivery.recorder import DestinationFailed, Recorder
 from posthouse.delivery.trouble import Scope, Trouble
 from posthouse.delivery.turns import Turns
+from posthouse.delivery.ways import Manner
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import DEFERRED
 from posthouse.smtp.client import Client
@@ -46,15 +47,30 @@ class World:
 
 
 class Lane:
-    """All connections to one next hop. `targets` finds its hosts, best first, or raises NoTargets."""
+    """All connections to one next hop. `targets` finds its hosts, best first, or raises NoTargets.
 
-    def __init__(self, name: str, targets: Callable[[], Awaitable[list[Target]]], world: World) -> None:
-        self.name, self.world = name, world
+    `most_lines` (0: as for all) bounds its connections. `alone`: its failures do not suspend the destination, which
+    other mail reaches another way; it rests by itself.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        targets: Callable[[], Awaitable[list[Target]]],
+        world: World,
+        manner: Manner,
+        *,
+        most_lines: int = 0,
+        alone: bool = False,
+    ) -> None:
+        self.name, self.world, self._manner, self._alone = name, world, manner, alone
+        self._most = most_lines or world.most_lines
+        self._rests: tuple[float, Trouble] | None = None  # alone: until when, and why
         self._find = targets
         self.jobs: deque[Job] = deque()
         self.elsewhere: list[Job] = []  # refused by one host, to be tried at another
         self.lines: set[Line] = set()
-        self.allowed = min(FIRST_CONCURRENCY, world.most_lines)
+        self.allowed = min(FIRST_CONCURRENCY, self._most)
         self.used = 0.0  # when it last had something to do
         self.most_messages = world.most_messages  # on one connection, as far as the far side lets us
         self._resting: list[Line] = []  # lines that could take a job
@@ -67,6 +83,9 @@ class Lane:
 
     def add(self, job: Job) -> None:
         """Another job."""
+        if self._rests is not None and self._rests[0] > self.world.clock():
+            self.finish(job, self._rests[1], self.name)
+            return
         self.jobs.append(job)
         self.stir()
 
@@ -138,7 +157,7 @@ class Lane:
                 troubles.append(known)
                 continue
             try:
-                return await self.world.dialler.dial(target), target
+                return await self.world.dialler.dial(target, self._manner), target
             except HostTrouble as error:
                 troubles.append(error.trouble)
                 self.note_bad(target, error.trouble)
@@ -179,12 +198,12 @@ class Lane:
 
     def worked(self, job: Job) -> None:
         """A transaction succeeded."""
-        if self.allowed < self.world.most_lines:
+        if self.allowed < self._most:
             self.allowed += 1
             if self.jobs:
                 self.stir()
         destination = job.claims[0].destination
-        if destination not in self._proven:
+        if destination not in self._proven and not self._alone:
             self._proven.update(claim.destination for claim in job.claims)
             for number in {claim.destination for claim in job.claims}:
                 self.world.recorder.destination_worked(number)
@@ -221,7 +240,9 @@ class Lane:
         self._bad.clear()  # the rest is up to the suspension
         self._proven.clear()
         self.allowed = 1
-        if meaning.result == DEFERRED:
+        if meaning.result == DEFERRED and self._alone:
+            self._rests = (self.world.clock() + BAD_SECONDS, meaning)
+        elif meaning.result == DEFERRED:
             for destination in {claim.destination for job in jobs for claim in job.claims}:
                 self.world.recorder.destination_failed(
                     DestinationFailed(destination, meaning.reason, self.world.endings.random())

@@ -36,6 +36,7 @@ class Line:
         self._client: Client | None = None
         self._where = ""
         self._dotted = self._relayed = True
+        self._home = False  # LMTP: what is taken there has arrived
         self._most = lane.world.most_messages
         self._most_recipients = 0
         self._window = 1
@@ -108,9 +109,10 @@ class Line:
         client = self._client
         offers = client.capabilities
         self._where = f"{self.target} {client.tls.version}" if client.tls else str(self.target)
-        self._dotted = not ("CHUNKING" in offers and "PIPELINING" in offers)
+        self._dotted = client.lmtp or not ("CHUNKING" in offers and "PIPELINING" in offers)
         self._window = WINDOW if "PIPELINING" in offers else 1
         self._relayed = "DSN" not in offers
+        self._home = client.lmtp and self._relayed  # RFC 2033 §1, RFC 3461 §5.2.3
         limits = _limits(offers.get("LIMITS", ""))
         self._most = min(self._most, self.lane.most_messages, limits.get("MAILMAX") or self._most)
         self._most_recipients = limits.get("RCPTMAX", 0)
@@ -227,7 +229,7 @@ class Line:
         reply = one.reply
         status = (reply.enhanced if reply is not None else "") or "2.0.0"
         said = trouble.short(str(reply))
-        outcome = Outcome(claim, DELIVERED, self._where, said, status, relayed=self._relayed)
+        outcome = Outcome(claim, DELIVERED, self._where, said, status, relayed=self._relayed, local=self._home)
         self.lane.world.recorder.add(outcome)
 
     def _sort(self, job: Job, result: TransactionResult) -> None:

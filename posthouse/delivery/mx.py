@@ -28,13 +28,15 @@ class NoTargets(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One address to dial; `host` is the name it was found by (the address itself for a literal)."""
+    """One address to dial, or the path of a UNIX socket; `host` is the name it was found by (itself for a literal)."""
 
     host: str
     address: str
     port: int
 
     def __str__(self) -> str:
+        if self.address.startswith("/"):
+            return self.address
         literal = f"[{self.address}]:{self.port}"
         return literal if self.host == self.address else f"{self.host}{literal}"
 
@@ -120,7 +122,7 @@ class Finder:
 
     def _allowed(self, domain: str, targets: list[Target]) -> list[Target]:
         """Without those in `ignored`: a hostile MX must not lead us into our own network."""
-        networks = _networks(tuple(self.ignored))
+        networks = networks_of(tuple(self.ignored))
         allowed = [target for target in targets if not is_in(target.address, networks)]
         if not allowed:
             raise NoTargets(trouble.forbidden_targets(domain, ", ".join(sorted({t.address for t in targets}))))
@@ -143,7 +145,8 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @lru_cache(maxsize=16)
-def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def networks_of(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Networks from their texts, remembered."""
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 

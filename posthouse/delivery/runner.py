@@ -29,6 +29,7 @@ from posthouse.delivery.mx import Finder
 from posthouse.delivery.recorder import Recorder
 from posthouse.delivery.transport_security import PlainHosts, opportunistic_context
 from posthouse.delivery.turns import Turns
+from posthouse.delivery.ways import Ways
 from posthouse.dns.lookups import Lookups
 from posthouse.dns.resolver import Resolver
 from posthouse.lists import periodic
@@ -106,7 +107,7 @@ class Runner:
         self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add)
         self._router = Router(self._bridge, clock)
         self._packer = Packer(self._bridge, Contents(self._bridge), clock)
-        self.remote = Remote(self._world(), self._finder(), settings.smarthost)
+        self.remote = Remote(self._world(), Ways(self._configuration, self._finder()))
         trial = self._configuration.trial
         self._outbox = Outbox(self._packer, self._recorder, self._endings) if trial else None
         self._dispatch = Dispatch(
@@ -118,7 +119,8 @@ class Runner:
     def _world(self) -> World:
         settings = self._configuration.delivery
         context = opportunistic_context() if settings.tls else None
-        dialler = Dialler(self._configuration.host, context, PlainHosts(self._clock), self._timeouts)
+        exempt = tuple(self._configuration.hosts(settings.tls_exempt))
+        dialler = Dialler(self._configuration.host, context, PlainHosts(self._clock), self._timeouts, exempt)
         return World(
             dialler=dialler,
             packer=self._packer,

@@ -44,12 +44,27 @@ class ResumingContext(ssl.SSLContext):
 
 
 def opportunistic_context() -> ssl.SSLContext:
-    """The context for hosts found by MX and for the smarthost: encryption without verification."""
+    """The context for hosts found by MX and those without `tls` verified: encryption without verification."""
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context._last = OrderedDict()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
+    return context
+
+
+def verifying_context(authorities: str) -> ssl.SSLContext:
+    """A context for next hops whose certificate must be good for the name that the operator wrote down.
+
+    `authorities`: a file of certificates (PEM) to trust, empty for those of the system. Raises OSError.
+    """
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context._last = OrderedDict()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
+    if authorities:
+        context.load_verify_locations(authorities)
+    else:
+        context.load_default_certs()
     return context
 
 

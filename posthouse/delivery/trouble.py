@@ -24,6 +24,7 @@ class Stage(Enum):
     GREETING = "greeting"
     HELLO = "EHLO"
     STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
     MAIL = "MAIL FROM"
     RCPT = "RCPT TO"
     DATA = "DATA"
@@ -63,6 +64,7 @@ _DEFAULT_STATUS = {
     Stage.GREETING: "3.0",
     Stage.HELLO: "3.0",
     Stage.STARTTLS: "7.5",
+    Stage.AUTH: "7.8",
     Stage.MAIL: "0.0",
     Stage.RCPT: "1.0",
     Stage.DATA: "0.0",
@@ -79,7 +81,7 @@ def of_reply(stage: Stage, reply: Reply, *, others_accepted: bool = False) -> Tr
     match stage:
         case Stage.GREETING if reply.code == 521:  # RFC 7504 §3: this host never takes mail; another one may
             return Trouble(FAILED, Scope.HOST, reason, status, try_next_host=True)
-        case Stage.GREETING | Stage.HELLO | Stage.CONNECT:
+        case Stage.GREETING | Stage.HELLO | Stage.CONNECT | Stage.AUTH:
             # Also 5yz: it is this host's opinion of us, not a verdict on the message, and often mended within hours.
             return Trouble(DEFERRED, Scope.HOST, reason, _soft(status), try_next_host=True)
         case Stage.STARTTLS:  # offered and then refused: opportunistic encryption goes on without (RFC 7435 §3)
@@ -129,6 +131,16 @@ def of_exception(stage: Stage, error: BaseException) -> Trouble:
         return Trouble(DEFERRED, Scope.HOST, words, "4.7.5", try_next_host=True, at_once=True)
     status = "4.4.1" if stage is Stage.CONNECT else "4.4.2"
     return Trouble(DEFERRED, Scope.HOST, words, status, try_next_host=True)
+
+
+def not_verified(host: str, words: str) -> Trouble:
+    """A next hop that must prove who it is does not: the mail waits, it never goes in the clear."""
+    return Trouble(DEFERRED, Scope.HOST, short(f"TLS of {host} is not verified: {words}"), "4.7.5", try_next_host=True)
+
+
+def no_sign_in(host: str) -> Trouble:
+    """A next hop that we should sign in to does not offer it."""
+    return Trouble(DEFERRED, Scope.HOST, f"{host} offers no AUTH PLAIN, and [next_hops] has a user for it", "4.7.8")
 
 
 def of_lookup(error: LookupFailure) -> Trouble:

@@ -34,7 +34,7 @@ def complaint(folder: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('hostname = "a"\ncolour = "red"\n', "line 2: colour is not a setting; known here: data_directory"),
+        ('hostname = "a"\ncolour = "red"\n', "line 2: colour is not a setting; known here: "),
         ('[limits]\n\nmessage_sise = 5\n', "line 3: limits.message_sise is not a setting"),
         ('[limits]\nmessage_size = "big"\n', "line 2: limits.message_size must be a whole number, not 'big'"),
         ("[limits]\nrecipients = -1\n", "line 2: limits.recipients must not be negative"),

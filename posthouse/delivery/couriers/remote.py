@@ -3,66 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
-from collections.abc import Awaitable, Callable
 
-from posthouse.configuration import endpoint
-from posthouse.delivery import trouble
 from posthouse.delivery.job import Job
 from posthouse.delivery.lane import Lane, World
-from posthouse.delivery.mx import Finder, NoTargets, Target
-from posthouse.dns.lookups import LookupFailure, Lookups, NoSuchName, TemporaryFailure
-from posthouse.queue.claim import Claimed
+from posthouse.delivery.ways import Ways
+from posthouse.queue.claim import Claimed, QueuedMessage
 
 FORGET_SECONDS = 300.0  # a lane without work is forgotten after so long, with what it learned
 MOST_LANES = 10_000
 
 
 class Remote:
-    """The remote courier. With a smarthost there is one lane, else one for each domain."""
+    """The remote courier: a lane for each way and, where the way leads to a domain's own hosts, each domain."""
 
-    def __init__(self, world: World, finder: Finder, smarthost: str) -> None:
-        self._world, self._finder = world, finder
-        self._smarthost = endpoint(smarthost) if smarthost else None
+    def __init__(self, world: World, ways: Ways) -> None:
+        self._world, self._ways = world, ways
         self._lanes: dict[str, Lane] = {}
 
     def add(self, job: Job, domain: str) -> None:
         """Deliver a job to a domain (A-labels) or an address literal."""
-        self._lane(domain).add(job)
+        self._lane(job.message, domain).add(job)
 
-    def hop(self, domain: str) -> str:
+    def hop(self, message: QueuedMessage, domain: str) -> str:
         """What deliveries must share to leave together."""
-        return "smarthost" if self._smarthost is not None else domain
+        return self._ways.of(message, domain).hop(domain)
 
     @property
     def lanes(self) -> list[Lane]:
         """All lanes that exist now."""
         return list(self._lanes.values())
 
-    def _lane(self, domain: str) -> Lane:
-        lane = self._lanes.get(self.hop(domain))
+    def _lane(self, message: QueuedMessage, domain: str) -> Lane:
+        ways = self._ways
+        way = ways.of(message, domain)
+        hop = way.hop(domain)
+        lane = self._lanes.get(hop)
         if lane is None:
-            if self._smarthost is not None:
-                host, port = self._smarthost
-                lane = Lane(f"smarthost {host}:{port}", self._to_smarthost(host, port), self._world)
-            else:
-                lane = Lane(domain, lambda: self._finder.targets(domain), self._world)
+            lane = Lane(
+                way.label(domain), lambda: ways.targets(way, domain), self._world, way.manner,
+                most_lines=way.connections, alone=way.alone,
+            )  # fmt: skip
             if len(self._lanes) >= MOST_LANES:
                 self.tidy(0.0)
-            self._lanes[self.hop(domain)] = lane
+            self._lanes[hop] = lane
         return lane
-
-    def _to_smarthost(self, host: str, port: int) -> Callable[[], Awaitable[list[Target]]]:
-        async def targets() -> list[Target]:
-            try:
-                return [Target(host, address, port) for address in await _addresses_of(host, self._finder.lookups)]
-            except LookupFailure as error:
-                # Never for good: a smarthost that has no address is a mistake of ours, not of the mail.
-                meaning = trouble.of_lookup(TemporaryFailure(f"smarthost {host}: {error}"))
-                raise NoTargets(meaning) from None
-
-        return targets
 
     def tidy(self, seconds: float = FORGET_SECONDS) -> None:
         """Forget lanes that have had nothing to do for so long."""
@@ -87,22 +71,3 @@ class Remote:
         for task in list(self._world.tasks):
             task.cancel()
         await asyncio.gather(*self._world.tasks, return_exceptions=True)
-
-
-async def _addresses_of(host: str, lookups: Lookups) -> list[str]:
-    """Addresses of the smarthost: itself, by DNS, or as this machine knows it (/etc/hosts). Raises LookupFailure."""
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
-    failure: LookupFailure = NoSuchName(f"{host} is known to this machine alone")
-    if "." in host:
-        try:
-            return await lookups.addresses(host)
-        except LookupFailure as error:
-            failure = error
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        raise failure from None
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
