@@ -34,7 +34,9 @@ class Reception:
         "networks",
     )
     relay_domains: list[str] = setting(
-        [], "Domains we take mail for and pass on (backup MX); `.domain` means all names below it. Empty: none.", "domains"
+        [],
+        "Domains we take mail for and pass on (backup MX); `.domain` means all names below it. Empty: none.",
+        "domains",
     )
     primary_mx_here: bool = setting(
         False,

@@ -56,7 +56,7 @@ class Configuration:
     database: Database = field(default_factory=Database)
     reception: Reception = field(default_factory=Reception)
     routing: Routing = field(default_factory=Routing)
-    lookups: dict[str, Lookup] = field(default_factory=dict, metadata={"doc": "Lookups in databases of others.", "kind": ""})
+    lookups: dict[str, Lookup] = setting({}, "Databases of others that know addresses of ours.")
     pipes: Pipes = field(default_factory=Pipes)
     tls: Tls = field(default_factory=Tls)
     delivery: Delivery = field(default_factory=Delivery)
