@@ -24,6 +24,8 @@ class Taken:
     connection: int
     mail: str = ""
     rcpts: list[str] = field(default_factory=list)
+    client: str = ""  # the address it came from
+    hello: str = ""
 
 
 class Lost(Exception):
@@ -44,6 +46,7 @@ class FarHost:
         self.lose_at, self.losses = "", 1 << 30
         self.silent_at = ""
         self.gate: asyncio.Event | None = None
+        self.blocked: set[str] = set()  # clients that are greeted with 554
         self.most_messages = 0  # of one connection; then 421
         self.most_connections = 0  # at the same time; then 421
         self.taken: list[Taken] = []
@@ -57,6 +60,9 @@ class FarHost:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, address: str = "127.0.0.1", port: int = 0) -> FarHost:
+        if address.startswith("/"):
+            self._server = await asyncio.start_unix_server(self._accept, address, limit=1 << 24)
+            return self
         self._server = await asyncio.start_server(self._accept, address, port, limit=1 << 24)
         self.address = address
         self.port = self._server.sockets[0].getsockname()[1]
@@ -119,7 +125,10 @@ class FarHost:
 class _Conversation:
     def __init__(self, host: FarHost, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self.host, self.reader, self.writer, self.number = host, reader, writer, number
-        self.encrypted = False
+        self.encrypted = writer.get_extra_info("ssl_object") is not None
+        self.client = str((writer.get_extra_info("peername") or ("",))[0])
+        self.hello = ""
+        self.lmtp = False
         self.messages = 0
         self.forget()
 
@@ -145,6 +154,9 @@ class _Conversation:
         return text[0] in "23"
 
     async def run(self) -> None:
+        if self.client in self.host.blocked:
+            self.writer.write(b"554 5.7.1 we do not like you\r\n")
+            return
         if not await self.say("greeting", "220 far.example"):
             return
         while line := (await self.reader.readline()).decode():
@@ -155,7 +167,8 @@ class _Conversation:
 
     async def command(self, line: str) -> bool:
         verb, host = line[:4].upper(), self.host
-        if verb == "EHLO":
+        if verb in ("EHLO", "LHLO"):
+            self.hello, self.lmtp = line[5:], verb == "LHLO"
             offers = [*host.offers, *(["STARTTLS"] if host.tls and not self.encrypted else [])]
             lines = ["far.example", *offers]
             text = "\r\n".join(f"250{'-' if n < len(lines) - 1 else ' '}{word}" for n, word in enumerate(lines))
@@ -206,12 +219,14 @@ class _Conversation:
             await host._happened()
             await host.gate.wait()
             host.final_waiting -= 1
-        if await self.say("final", "250 2.0.0 taken"):
+        if self.lmtp:  # RFC 2033 §4.2: an answer for each
+            self.rcpts = [one for one in self.rcpts if await self.say("final", "250 2.1.5 here", f"final {_path(one)}")]
+        if self.rcpts if self.lmtp else await self.say("final", "250 2.0.0 taken"):
             self.messages += 1
             host.per_connection[self.number] += 1
             taken = Taken(
                 self.mail[11 : self.mail.index(">")], [line[9 : line.index(">")] for line in self.rcpts], content,
-                self.encrypted, self.number, self.mail, self.rcpts,
+                self.encrypted, self.number, self.mail, self.rcpts, self.client, self.hello,
             )  # fmt: skip
             host.taken.append(taken)
             host.on_taken(taken)
@@ -219,9 +234,14 @@ class _Conversation:
         self.forget()
 
 
+def _path(line: str) -> str:
+    return line[line.index("<") + 1 : line.index(">")]
+
+
 def certificate(folder: Path) -> ssl.SSLContext:
-    """A server context with a self-signed certificate."""
+    """A server context with a self-signed certificate for mx.far.example and 127.0.0.1; it is in `folder`/far.pem."""
     import datetime
+    import ipaddress
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -239,6 +259,12 @@ def certificate(folder: Path) -> ssl.SSLContext:
         .serial_number(1)
         .not_valid_before(now)
         .not_valid_after(now + datetime.timedelta(days=2))
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName("mx.far.example"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            ),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     path = folder / "far.pem"

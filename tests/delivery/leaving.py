@@ -46,13 +46,13 @@ class Leaving:
 
     async def sends(
         self, *to: str | Recipient, by: str = "ana@near.example", content: bytes = LETTER, prefix: bytes = b"",
-        **envelope: Any,
+        origin: str = "transfer", **envelope: Any,
     ) -> int:  # fmt: skip
         """Enqueue one message; gives its queue id."""
         now = int(self.clock() * 1000)
         recipients = tuple(one if isinstance(one, Recipient) else Recipient(one) for one in to)
         item = new_queue_id(int(time.time() * 1_000_000))
-        arrival = Arrival(item, spooled_from(content), prefix, Envelope(by, recipients, **envelope), "transfer", now)
+        arrival = Arrival(item, spooled_from(content), prefix, Envelope(by, recipients, **envelope), origin, now)
         await self.bridge.write(enqueue, arrival)
         return item
 
@@ -93,9 +93,12 @@ async def leaving(
     """Run the station; `delivery` changes settings of that section. The zone knows far.example and ben.example."""
     settings: dict[str, Any] = {"port": port, "ignore_targets": [], **delivery}
     trial = settings.pop("trial", False)
+    next_hops, bulk = settings.pop("next_hops", {}), settings.pop("bulk", {})
     chosen = dataclasses.replace(
         chosen,
         trial=trial,
+        next_hops=next_hops,
+        bulk=bulk,
         delivery=dataclasses.replace(chosen.delivery, **settings),
         maillog=configuration.Maillog(stderr=False),
     )
