@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 QUEUE = "queue"  # deliveries became due
 DIRECTORY = "directory"  # domains, lists, addresses or aliases changed
-CHANNELS = (QUEUE, DIRECTORY)
+DOOR = "door"  # an operator changed what is remembered of strangers and floods
+CHANNELS = (QUEUE, DIRECTORY, DOOR)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between attempts to reach PostgreSQL again
 
 _sender: socket.socket | None = None

@@ -14,8 +14,8 @@ class Stranger(models.Model):
     """A first try that was answered with "later", or somebody who came again and so is no stranger any more.
 
     `origin`: a network ("192.0.2.0/24"), a domain that SPF or DKIM proves ("=far.example") or anywhere ("*").
-    Waiting: `passed_at` is 0 and `recipient` says to whom ("" for anybody). Passed: `recipient` is ""; `sender` is a
-    domain, "" for all that comes from there.
+    Waiting: `passed_at` is 0 and `recipient` says to whom ("*": to many). Passed: `recipient` is ""; `sender` is a
+    domain, "" for all that comes from there. A network on its way there has `passed_at` 0 and counts in `tries`.
     """
 
     id = RowIdField(primary_key=True)
