@@ -18,7 +18,12 @@ _BATCH = 1_000
 
 
 def open_archive(
-    address: str, display_name: str = "", description: str = "", policy: str = PUBLIC, obscure_addresses: bool = False
+    address: str,
+    display_name: str = "",
+    description: str = "",
+    policy: str = PUBLIC,
+    obscure_addresses: bool = False,
+    rendering: str = "text",
 ) -> bool:
     """Open an archive under a list's posting address; false when it was open already (then nothing changes)."""
     _check(policy)
@@ -30,6 +35,7 @@ def open_archive(
                 "description": description,
                 "policy": policy,
                 "obscure_addresses": obscure_addresses,
+                "rendering": rendering,
             },
         )
     return made
@@ -41,6 +47,7 @@ def update_archive(
     description: str | None = None,
     policy: str | None = None,
     obscure_addresses: bool | None = None,
+    rendering: str | None = None,
 ) -> None:
     """Change what is said of an archive and who may read it; None leaves as it is. Raises NoSuchArchive."""
     if policy is not None:
@@ -52,8 +59,10 @@ def update_archive(
         archive.policy = archive.policy if policy is None else policy
         if obscure_addresses is not None:
             archive.obscure_addresses = obscure_addresses
+        archive.rendering = archive.rendering if rendering is None else rendering
         archive.version += 1
-        archive.save(update_fields=["display_name", "description", "policy", "obscure_addresses", "version"])
+        changed = ["display_name", "description", "policy", "obscure_addresses", "rendering", "version"]
+        archive.save(update_fields=changed)
 
 
 def rename_archive(address: str, new_address: str) -> None:

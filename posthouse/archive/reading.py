@@ -38,7 +38,8 @@ MAX_ANSWERS = 100
 _TEXT_IN_THREAD, _TEXT_ALONE = 64_000, 1_000_000  # characters of a text that are shown
 
 _ARCHIVE = (
-    "a.id, a.address, a.display_name, a.description, a.policy, a.postings, a.last_at, a.version, a.obscure_addresses"
+    "a.id, a.address, a.display_name, a.description, a.policy, a.postings, a.last_at, a.version, "
+    "a.obscure_addresses, a.rendering"
 )
 _POSTING = (
     "p.key, p.message_id, p.parent_key, p.by_subject, p.variant, p.author_name, p.author_address, p.sent_at, "
@@ -177,8 +178,8 @@ def thread(address: str, key: str, page: int = 1, size: int = ENTRIES_ON_PAGE) -
         row = cursor.fetchone()
         if row is None:
             raise _missing(cursor, address, key, "thread")
-        facts = ArchiveFacts(*row[:9])
-        number, own_key, subject, started_at, last_at, postings = row[9:]
+        facts = ArchiveFacts(*row[:10])
+        number, own_key, subject, started_at, last_at, postings = row[10:]
         absent: dict[str, str] = {}
         authors = 0
         if postings > MAX_TREE:
@@ -239,7 +240,7 @@ def _entries(
         [_TEXT_IN_THREAD + 1, archive.id],
         keys,
     )
-    postings = {row[0]: _posting(row, _TEXT_IN_THREAD, archive.obscured) for row in rows}
+    postings = {row[0]: _posting(row, _TEXT_IN_THREAD, archive) for row in rows}
     return tuple(
         ThreadEntry(
             place.key, place.depth, postings.get(place.key), heads.get(place.parent_key), absent.get(place.key, "")
@@ -248,15 +249,15 @@ def _entries(
     )
 
 
-def _posting(row: Sequence[Any], most: int, obscured: bool) -> Posting:
+def _posting(row: Sequence[Any], most: int, archive: ArchiveFacts) -> Posting:
     files = tuple(AttachmentFacts(*one) for one in json.loads(row[11])) if row[11] else ()
     body = row[12]
     cut = len(body) > most
     body = body[:most] if cut else body
-    author, body = (obscure(row[6]), obscure(body)) if obscured else (row[6], body)
+    author, body = (obscure(row[6]), obscure(body)) if archive.obscured else (row[6], body)
     return Posting(
         row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], author, row[7], row[8], row[9], row[10], files,
-        blocks(body), cut,
+        blocks(body, archive.rendering), cut,
     )  # fmt: skip
 
 
@@ -288,9 +289,9 @@ def posting(address: str, key: str) -> PostingView:
         row = cursor.fetchone()
         if row is None:
             raise _missing(cursor, address, key, "message")
-        facts = ArchiveFacts(*row[13:22])
-        found = _posting(row, _TEXT_ALONE, facts.obscured)
-        number, thread, thread_key, thread_subject, postings = row[22:]
+        facts = ArchiveFacts(*row[13:23])
+        found = _posting(row, _TEXT_ALONE, facts)
+        number, thread, thread_key, thread_subject, postings = row[23:]
         cursor.execute(
             "SELECT key, subject, author_name, author_address, parent_key FROM archive_posting "
             "WHERE thread_id = %s AND (key = %s OR parent_key = %s) AND key <> %s ORDER BY id LIMIT %s",
@@ -350,5 +351,5 @@ def feed(address: str, number: int = 30, thread: str | None = None) -> FeedView:
             f"JOIN archive_thread t ON t.id = p.thread_id WHERE {where} ORDER BY p.id DESC LIMIT %s",
             [_TEXT_IN_THREAD + 1, *parameters, min(max(number, 1), 100)],
         )
-        entries = tuple((row[13], _posting(row, _TEXT_IN_THREAD, facts.obscured)) for row in cursor.fetchall())
+        entries = tuple((row[13], _posting(row, _TEXT_IN_THREAD, facts)) for row in cursor.fetchall())
         return FeedView(facts, subject, entries)

@@ -1,6 +1,7 @@
-"""The text of a message as blocks a page can show: quotes by depth, signatures, diffs, links. Plain data, never markup.
+"""The text of a message as blocks a page can show: quotes by depth, signatures, diffs, links.
 
-A template escapes every `text` as it does any string; `url` is only ever an http, https or ftp address.
+Plain data: a template escapes every `text` as it does any string; `url` is only ever an http, https or ftp address.
+Only where an archive shows Markdown there are blocks with `html`, which is safe as it is (`archive.markdown`).
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from posthouse.archive import markdown
+from posthouse.archive.runs import Run, links
+
 MAX_DEPTH = 20  # quotes in quotes beyond this look like this deep
 MAX_LINES = 20_000
 _SIGNATURE_LINES = 25  # what follows a "-- " and is longer than this is no signature
 
-Kind = Literal["text", "quote", "signature", "diff"]
+Kind = Literal["text", "quote", "signature", "diff", "markdown"]
+TEXT, MARKDOWN = "text", "markdown"  # how an archive shows its postings
 
-_LINK = re.compile(r"\b(?:https?|ftp)://[^\s<>\"\x00-\x20\x7f]{3,2000}", re.IGNORECASE)
 _QUOTE = re.compile(r"(?:>[ \t]?){1,200}")
 _DIFF_BEGINS = re.compile(r"diff --git |Index: \S|--- \S")
 _IN_DIFF = re.compile(
@@ -34,21 +38,16 @@ def obscure(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Some text: a link where `url` is not empty; in a diff `mark` is "added", "removed", "place" or ""."""
-
-    text: str
-    url: str = ""
-    mark: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Block:
-    """Lines that belong together; `depth` counts the quote marks, which are taken off. Line ends stay in the text."""
+    """Lines that belong together; `depth` counts the quote marks, which are taken off. Line ends stay in the text.
+
+    Of the kind `markdown` the text is `html`, safe as it is; `depth` is how many lines a quote has, 0 for other text.
+    """
 
     kind: Kind
     depth: int
     runs: tuple[Run, ...]
+    html: str = ""
 
     @property
     def text(self) -> str:
@@ -56,12 +55,15 @@ class Block:
         return "".join(run.text for run in self.runs)
 
 
-def blocks(text: str) -> tuple[Block, ...]:
-    """Take a message's text apart; linear in its length, for any text."""
+def blocks(text: str, rendering: str = TEXT) -> tuple[Block, ...]:
+    """Take a message's text apart; linear in its length, for any text. `rendering`: TEXT or MARKDOWN."""
     lines = text.rstrip().split("\n")
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], "…"]
     end = _signature(lines)
+    if rendering == MARKDOWN and (pieces := markdown.pieces("\n".join(lines[:end]))) is not None:
+        written = [Block("markdown", quoted, (), html) for quoted, html in pieces]
+        return (*written, *_ending(lines, end))
     found: list[Block] = []
     group: list[str] = []
     depth = 0
@@ -87,9 +89,11 @@ def blocks(text: str) -> tuple[Block, ...]:
         group.append(line)
         place += 1
     _close(found, group, depth)
-    if end < len(lines):
-        found.append(Block("signature", 0, links("\n".join(lines[end:]))))
-    return tuple(found)
+    return (*found, *_ending(lines, end))
+
+
+def _ending(lines: list[str], end: int) -> list[Block]:
+    return [Block("signature", 0, links("\n".join(lines[end:])))] if end < len(lines) else []
 
 
 def _close(found: list[Block], group: list[str], depth: int) -> None:
@@ -135,29 +139,4 @@ def _diff_run(line: str) -> Run:
     return Run(line + "\n", "", _MARKS.get(line[:1], ""))
 
 
-def links(text: str) -> tuple[Run, ...]:
-    """The text with its web addresses set apart."""
-    if "://" not in text:
-        return (Run(text),)
-    runs: list[Run] = []
-    done = 0
-    for found in _LINK.finditer(text):
-        url = _trimmed(found[0])
-        if found.start() > done:
-            runs.append(Run(text[done : found.start()]))
-        runs.append(Run(url, url))
-        done = found.start() + len(url)
-    if done < len(text):
-        runs.append(Run(text[done:]))
-    return tuple(runs)
-
-
-def _trimmed(url: str) -> str:
-    """Without the punctuation of the sentence around it; a bracket stays when it was opened inside."""
-    while url:
-        last = url[-1]
-        if last in ".,;:!?'*_~|" or (last in ")]}" and url.count("([{"[")]}".index(last)]) < url.count(last)):
-            url = url[:-1]
-        else:
-            break
-    return url
+__all__ = ["MARKDOWN", "MAX_DEPTH", "MAX_LINES", "TEXT", "Block", "Kind", "Run", "blocks", "links", "obscure"]

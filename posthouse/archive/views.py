@@ -21,6 +21,7 @@ class ArchiveFacts:
     last_at: int
     version: int
     obscure_addresses: bool = False
+    rendering: str = "text"  # text markdown
 
     @property
     def obscured(self) -> bool:

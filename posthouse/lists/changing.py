@@ -104,7 +104,12 @@ def rename(old: int | str, new: str, *, new_list_id: bool = False) -> ListFacts:
             archives.rename_archive(before, row.address)
         except NoSuchArchive:
             archives.open_archive(
-                row.address, row.display_name, row.description, row.archive_policy, row.obscure_addresses
+                row.address,
+                row.display_name,
+                row.description,
+                row.archive_policy,
+                row.obscure_addresses,
+                row.archive_rendering_mode,
             )
         except ArchiveError as error:
             raise ListExists(f"the archive of a removed list {row.address} is in the way: {error}") from error

@@ -20,6 +20,9 @@ __all__ = [
     "set_settings", "set_state", "show",
 ]  # fmt: skip
 
+# Settings that the archive keeps a copy of, since it knows nothing of lists.
+_OF_THE_ARCHIVE = {"display_name", "description", "archive_policy", "obscure_addresses", "archive_rendering_mode"}
+
 
 def create(
     address: str, owners: Sequence[str], style: str = "discussion", display_name: str = "", now: int | None = None
@@ -43,7 +46,12 @@ def create(
         for owner in owners:
             roster.add(row.pk, owner, role=OWNER)
         archives.open_archive(
-            f"{name}@{host}", row.display_name, row.description, row.archive_policy, row.obscure_addresses
+            f"{name}@{host}",
+            row.display_name,
+            row.description,
+            row.archive_policy,
+            row.obscure_addresses,
+            row.archive_rendering_mode,
         )
         told = accounts.told_of_new_lists(host)
         if told:
@@ -67,13 +75,14 @@ def set_settings(address: int | str, values: Mapping[str, str]) -> ListFacts:
             setattr(row, name, value)
         if parsed:
             row.save(update_fields=list(parsed))
-        if {"display_name", "description", "archive_policy", "obscure_addresses"} & set(parsed):
+        if _OF_THE_ARCHIVE & set(parsed):
             archives.update_archive(
                 f"{row.list_name}@{row.domain.name}",
                 row.display_name,
                 row.description,
                 row.archive_policy,
                 row.obscure_addresses,
+                row.archive_rendering_mode,
             )
         announce(wake.DIRECTORY)
         return facts_of([row])[0]

@@ -25,7 +25,9 @@ def body_of(blocks: Sequence[Block], cut: bool = False) -> Markup:
             _quote(list(group), out)
             continue
         for block in group:
-            if block.kind == "diff":
+            if block.kind == "markdown":
+                out.append(_markdown(block))
+            elif block.kind == "diff":
                 out.append(f'<pre class="diff">{"".join(map(_diff_line, block.runs))}</pre>')
             elif block.kind == "signature":
                 out.append(f'<div class="sig">{_runs(block.runs)}</div>')
@@ -33,7 +35,15 @@ def body_of(blocks: Sequence[Block], cut: bool = False) -> Markup:
                 out.append(f"<div>{_runs(block.runs)}</div>")
     if cut:
         out.append(f'<div class="sig">[{escape(gettext("The message goes on; its raw form holds all of it."))}]</div>')
-    return Markup("".join(out))  # noqa: S704  # every run was escaped
+    return Markup("".join(out))  # noqa: S704  # every run was escaped, Markdown made safe
+
+
+def _markdown(block: Block) -> str:
+    """HTML that the archive made safe; long quotes are folded as others are."""
+    if block.depth <= LONG_QUOTE:
+        return f'<div class="markdown">{block.html}</div>'
+    told = ngettext("Quoted text, %(n)d line", "Quoted text, %(n)d lines", block.depth) % {"n": block.depth}
+    return f'<details class="markdown"><summary>{escape(told)}</summary>{block.html}</details>'
 
 
 def _is_quote(block: Block) -> bool:

@@ -49,13 +49,15 @@ def letter(author: str, to: str = GARDEN, subject: str = "Tomatoes", text: str =
     return "\r\n".join([*(field for field in fields if field != "Message-ID:"), "", text, ""]).encode("utf-8")
 
 
-def arrives(content: bytes, to: str, return_path: str, now: int = NOW, prefix: bytes = b"") -> Taken:
+def arrives(
+    content: bytes, to: str, return_path: str, now: int = NOW, prefix: bytes = b"", origin: str = "transfer"
+) -> Taken:
     """Hand a message for a list's address to the list, as delivery does: in one transaction with being done."""
     item = new_queue_id(now * 1000)
     with transaction():
-        enqueue(Arrival(item, spooled_from(content), prefix, Envelope(return_path, (Recipient(to),)), "transfer", now))
+        enqueue(Arrival(item, spooled_from(content), prefix, Envelope(return_path, (Recipient(to),)), origin, now))
         row = Message.objects.get(pk=item)
-        message = QueuedMessage(item, row.content_id, prefix, return_path, now, "transfer", None, False, False, "", "")
+        message = QueuedMessage(item, row.content_id, prefix, return_path, now, origin, None, False, False, "", "")
         delivery = Delivery.objects.get(message_id=item)
         claimed = Claimed(delivery.pk, message, to, delivery.destination_id, DOMAIN, 1, False, None, None)
         found = addresses.find(*to.rsplit("@", 1))
