@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from django.db.models import ProtectedError
 
 from posthouse import wake
 from posthouse.address import AddressError, normal_domain
 from posthouse.database import announce, transaction
 from posthouse.directory import addresses
-from posthouse.directory.errors import BadDomain, DomainExists, NoSuchAccount
+from posthouse.directory.errors import BadDomain, DomainExists, DomainInUse, NoSuchAccount
 from posthouse.directory.models import Address, Domain, DomainOwner
+
+# What may need a domain, by the name of its table's model, as a person calls it.
+_NEEDS: Mapping[str, str] = {
+    "mailinglist": "lists (a removed one can be restored for 30 days)",
+    "listalias": "other addresses of lists",
+    "domain": "domains that stand for it",
+    "alias": "aliases",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,38 @@ def all_domains() -> list[DomainFacts]:
     """Every domain that is ours, by name."""
     owners = _owners()
     return [_facts(row, owners.get(row.pk, ())) for row in Domain.objects.select_related("stands_for").order_by("name")]
+
+
+def show(name: str) -> DomainFacts:
+    """The facts of a domain. Raises BadDomain when it is not ours."""
+    row = _row(name)
+    return _facts(row, _owners().get(row.pk, ()))
+
+
+def describe(name: str, description: str) -> DomainFacts:
+    """Say what a domain is for. Raises BadDomain."""
+    with transaction():
+        row = _row(name)
+        row.description = " ".join(description.split())[:1000]
+        row.save(update_fields=["description"])
+    return show(row.name)
+
+
+def remove(name: str) -> None:
+    """Let a domain be ours no longer; mail for it is refused at once. Raises BadDomain, DomainInUse.
+
+    Nothing goes in passing: what still needs the domain (lists, other addresses of lists, domains that stand for it)
+    is named instead. `lists.moving.remove_domain` retires old names of lists as well.
+    """
+    with transaction():
+        row = _row(name)
+        try:
+            row.delete()
+        except ProtectedError as error:
+            counted = Counter(str(one._meta.model_name) for one in error.protected_objects)
+            named = ", ".join(f"{number} {_NEEDS.get(kind, kind)}" for kind, number in sorted(counted.items()))
+            raise DomainInUse(f"{row.name} is still needed: {named}; remove or move them first") from error
+        announce(wake.DIRECTORY)
 
 
 def is_ours(name: str) -> bool:

@@ -15,6 +15,10 @@ class DomainExists(DirectoryError):
     """The domain is ours already."""
 
 
+class DomainInUse(DirectoryError):
+    """The domain cannot go while something here needs it."""
+
+
 class BadAddress(DirectoryError):
     """The text is no e-mail address."""
 
@@ -29,3 +33,15 @@ class NoSuchAccount(DirectoryError):
 
 class LinkSpent(DirectoryError):
     """A sign-in link that was used, has expired, or never existed; nobody is told which."""
+
+
+class BadAlias(DirectoryError):
+    """What an alias should lead to, or its address, is not possible."""
+
+
+class AliasExists(DirectoryError):
+    """The address is an alias already."""
+
+
+class NoSuchAlias(DirectoryError):
+    """The address is no alias of the database."""

@@ -90,6 +90,20 @@ class Address(Preferences):
         db_table = "directory_address"
 
 
+class Alias(models.Model):
+    """An address of a domain of ours that leads elsewhere; `targets` as an alias file writes them."""
+
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT)
+    local_part = models.CharField(max_length=255)  # lower case; * catches all
+    targets = models.TextField()
+    note = models.CharField(max_length=255, blank=True, default="")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "directory_alias"
+        constraints = [models.UniqueConstraint(fields=["domain", "local_part"], name="alias_once")]
+
+
 class SignInLink(models.Model):
     """A link that signs an account in, once, for a short while. Only the token's digest is kept."""
 
