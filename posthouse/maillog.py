@@ -130,6 +130,11 @@ def evidence(at: int, item: int, peer: str, return_path: str, found: str) -> Non
     record(at, "evidence", item, return_path, peer=peer, found=found)
 
 
+def dns_list(at: int, name: str, zone: str, alive: bool, reason: str) -> None:
+    """A DNS list stopped being believed (and why), or is believed again."""
+    record(at, "dns-list-alive" if alive else "dns-list-dead", 0, "", name=name, zone=zone, reason=reason)
+
+
 def enqueued(at: int, item: int, origin: str, return_path: str, recipients: int, because: int, note: str = "") -> None:
     """A message of our own making (copies, a notice, a DSN) was put in the queue; `because` of which item."""
     record(at, "enqueued", item, return_path, origin=origin, recipients=recipients, because=because or None, note=note)

@@ -115,6 +115,12 @@ _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
     ),
     "accepted": _accepted,
     "evidence": lambda _address, detail: f"evidence about {detail.get('peer', '?')}: {detail.get('found', '')}",
+    "dns-list-dead": lambda _address, detail: (
+        f"DNS list {detail.get('name', '?')}, {detail.get('zone', '?')}, is not believed: {detail.get('reason', '')}"
+    ),
+    "dns-list-alive": lambda _address, detail: (
+        f"DNS list {detail.get('name', '?')}, {detail.get('zone', '?')}, passes its self-check again"
+    ),
     "enqueued": _enqueued,
     "delivered": lambda address, detail: f"delivered to {_path(address)}: {_said(detail)}",
     "deferred": lambda address, detail: (
