@@ -97,15 +97,21 @@ def end() -> None:
     _inside.events = None
 
 
-def connection_refused(at: int, peer: str, listener: str, reply: str) -> None:
+def connection_refused(at: int, peer: str, listener: str, reply: str, reason: str = "") -> None:
     """A connection was refused at its greeting."""
-    record(at, "connection-refused", 0, "", peer=peer, listener=listener, reply=reply)
+    record(at, "connection-refused", 0, "", peer=peer, listener=listener, reply=reply, reason=reason)
 
 
-def refused(at: int, stage: str, peer: str, return_path: str, recipient: str, reply: str, reason: str = "") -> None:
-    """A command or a message was refused or deferred: nothing became ours."""
+def refused(at: int, stage: str, peer: str, return_path: str, recipient: str, reply: str, reason: str = "",
+            check: str = "", found: str = "") -> None:  # fmt: skip
+    """A command or a message was refused or deferred: nothing became ours. `check`: of policy; `found`: evidence."""
     record(at, "refused", 0, recipient or return_path, stage=stage, peer=peer, return_path=return_path, reply=reply,
-           reason=reason)  # fmt: skip
+           reason=reason, check=check, found=found)  # fmt: skip
+
+
+def checked(at: int, counts: dict[str, int]) -> None:
+    """How often each check led to what since this process told last: "spf tag", "accept" and so on."""
+    record(at, "checked", 0, "", counts=counts)
 
 
 def signed_in(at: int, peer: str, account: str, ok: bool) -> None:
@@ -118,6 +124,11 @@ def sign_in_asked(at: int, peer: str, address: str, sent: bool) -> None:
     record(at, "sign-in-asked", 0, address, peer=peer, sent=sent)
 
 
+def pressure(at: int, role: str, why: str) -> None:
+    """Mail of a role (stranger, relay, account) is asked to come later because we are behind; `why` "": no more."""
+    record(at, "pressure", 0, "", role=role, why=why or "over")
+
+
 def accepted(at: int, item: int, origin: str, peer: str, return_path: str, recipients: int, size: int, message_id: str,
              first_recipient: str = "") -> None:  # fmt: skip
     """A message became ours."""
@@ -125,9 +136,9 @@ def accepted(at: int, item: int, origin: str, peer: str, return_path: str, recip
            message_id=message_id, to=first_recipient)  # fmt: skip
 
 
-def evidence(at: int, item: int, peer: str, return_path: str, found: str) -> None:
-    """What was found out about who sent a message that became ours, in words."""
-    record(at, "evidence", item, return_path, peer=peer, found=found)
+def evidence(at: int, item: int, peer: str, return_path: str, found: str, verdict: str = "") -> None:
+    """What was found out about a message that became ours, and what policy remarked, in words."""
+    record(at, "evidence", item, return_path, peer=peer, found=found, verdict=verdict)
 
 
 def dns_list(at: int, name: str, zone: str, alive: bool, reason: str) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from posthouse import database, wake
 from posthouse.encounters.keys import key
 from posthouse.encounters.sweeping import remove
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """What is counted: how many (`most`) of `what` by or for `whose`, in a window of so many `seconds`."""
 
     whose: str

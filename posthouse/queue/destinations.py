@@ -68,3 +68,14 @@ def _make(names: list[str]) -> dict[str, int]:
             rows = dict(database.fetch(select, part))
         made |= rows
     return made
+
+
+def known(names: Iterable[str]) -> set[str]:
+    """Which of these domains mail of ours ever went to."""
+    wanted = sorted(set(names))
+    found: set[str] = set()
+    for start in range(0, len(wanted), 200):
+        part = wanted[start : start + 200]
+        marks = ",".join(["%s"] * len(part))
+        found |= {row[0] for row in database.fetch(f"SELECT name FROM queue_destination WHERE name IN ({marks})", part)}
+    return found

@@ -113,6 +113,11 @@ _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
         f"a sign-in link for {address} was asked for from {detail.get('peer', '?')}"
         + ("" if detail.get("sent") else "; nobody here has that address")
     ),
+    "pressure": lambda _address, detail: (
+        f"mail of role {detail.get('role', '?')} is taken again"
+        if detail.get("why") == "over"
+        else f"mail of role {detail.get('role', '?')} is asked to come later: {detail.get('why', '')}"
+    ),
     "accepted": _accepted,
     "evidence": lambda _address, detail: f"evidence about {detail.get('peer', '?')}: {detail.get('found', '')}",
     "dns-list-dead": lambda _address, detail: (
