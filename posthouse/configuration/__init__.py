@@ -29,6 +29,7 @@ from posthouse.configuration.sections import (
     Tls,
     Web,
 )
+from posthouse.configuration.service import Service
 from posthouse.configuration.whole import Configuration
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Routing",
     "Scanner",
     "Scanning",
+    "Service",
     "Tls",
     "Verification",
     "Web",

@@ -16,6 +16,7 @@ from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
 from posthouse.configuration.outsiders import misstated
 from posthouse.configuration.scanning import misused_scanners
+from posthouse.configuration.service import check_service
 from posthouse.configuration.whole import Configuration
 
 FILE_NAME = "posthouse.toml"
@@ -133,6 +134,7 @@ class _Reader:
             try:
                 check(kind, item)
                 check_leaving(kind, item)
+                check_service(kind, item)
             except ValueError as error:
                 self.complain(keys, f"{error}: {item!r}")
         if kind == "path" and isinstance(value, list):

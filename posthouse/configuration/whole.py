@@ -27,6 +27,7 @@ from posthouse.configuration.sections import (
     Tls,
     Web,
 )
+from posthouse.configuration.service import Service
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Configuration:
     routing: Routing = field(default_factory=Routing)
     lookups: dict[str, Lookup] = setting({}, "Databases of others that know addresses of ours.")
     pipes: Pipes = field(default_factory=Pipes)
+    service: Service = field(default_factory=Service)
     tls: Tls = field(default_factory=Tls)
     delivery: Delivery = field(default_factory=Delivery)
     next_hops: dict[str, NextHop] = setting({}, "Where mail for some domains goes, instead of their MX hosts.")

@@ -114,6 +114,19 @@ def names_of(pk: int) -> list[str]:
         return [f"{name}@{host}" for _, name, host in cursor.fetchall()]
 
 
+def all_names() -> list[tuple[str, str]]:
+    """(name, domain) of every posting address that leads to a list which is not removed, however it is called."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.list_name, d.name FROM lists_mailinglist l JOIN directory_domain d "
+            "ON d.id = l.domain_id OR d.stands_for_id = l.domain_id WHERE l.removed_at IS NULL UNION "
+            "SELECT n.list_name, d.name FROM lists_listalias n JOIN lists_mailinglist l ON l.id = n.mailing_list_id "
+            "JOIN directory_domain d ON d.id = n.domain_id OR d.stands_for_id = n.domain_id "
+            "WHERE l.removed_at IS NULL ORDER BY 2, 1"
+        )
+        return [(str(name), str(host)) for name, host in cursor.fetchall()]
+
+
 def list_pk(mailing_list: int | str) -> int:
     """The number of a list given by its number or its posting address, old names included. Raises NoSuchList."""
     if isinstance(mailing_list, int):

@@ -1,0 +1,140 @@
+"""The same as files: what we take mail for, written for Postfix or Exim, each file replaced as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from posthouse.configuration import Configuration
+from posthouse.database import Bridge
+from posthouse.reception.service.answers import transport_of
+from posthouse.routing.all_addresses import AllAddresses, all_addresses
+
+GATHER_SECONDS = 0.1  # changes that come together are written together
+LOOK_SECONDS = 20.0  # should a word be lost; alias files change without one
+POSTMAP_SECONDS = 120.0
+NOTE = "# Written by posthouse; changes here are lost.\n"
+
+log = logging.getLogger(__name__)
+
+
+def postfix_files(known: AllAddresses, transport: str) -> dict[str, str]:
+    """Name -> text of the files for Postfix (texthash; or the source for postmap)."""
+    recipients = [f"{address} OK" for address in known.addresses] + [f"@{domain} OK" for domain in known.catch_all]
+    return {
+        "domains": _file(f"{domain} OK" for domain in known.domains),
+        "recipients": _file(recipients),
+        "transport": _file(f"{domain} {transport}" for domain in known.domains),
+    }
+
+
+def exim_files(known: AllAddresses, transport: str) -> dict[str, str]:
+    """Name -> text of the files for Exim (lsearch; catch-alls for lsearch*@)."""
+    recipients = [f"{address}: OK" for address in known.addresses] + [f"*@{domain}: OK" for domain in known.catch_all]
+    return {"domains": _file(known.domains), "recipients": _file(recipients)}
+
+
+WRITERS: dict[str, Callable[[AllAddresses, str], dict[str, str]]] = {"postfix": postfix_files, "exim": exim_files}
+
+
+def write(kind: str, folder: Path, known: AllAddresses, transport: str, postmap: Sequence[str] = ()) -> list[str]:
+    """Write the files of a kind (postfix, exim) where they changed; returns the names of those. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for name, text in WRITERS[kind](known, transport).items():
+        if _replace(folder / name, text.encode("utf-8")):
+            changed.append(name)
+            if postmap:
+                words = [word.replace("%s", str(folder / name)) for word in postmap]
+                done = subprocess.run(words, check=False, timeout=POSTMAP_SECONDS, capture_output=True, text=True)  # noqa: S603
+                if done.returncode:
+                    (folder / name).unlink()  # else nobody would try again
+                    raise OSError(f"{' '.join(words)}: {done.stderr.strip()[:300] or done.returncode}")
+    return changed
+
+
+class Keeper:
+    """Keeps the files of [service] current while the house runs."""
+
+    def __init__(self, configuration: Configuration, bridge: Bridge) -> None:
+        settings = configuration.service
+        self._bridge, self._transport, self._postmap = bridge, transport_of(configuration), tuple(settings.postmap)
+        self._folders = {"postfix": settings.postfix_maps, "exim": settings.exim_maps}
+        self._stirred: asyncio.Event | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._said = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether any file is kept."""
+        return any(self._folders.values())
+
+    def start(self) -> None:
+        """Begin, in the running loop."""
+        self._stirred = asyncio.Event()
+        self._stirred.set()
+        self._task = asyncio.get_running_loop().create_task(self._keep(self._stirred))
+
+    def stir(self) -> None:
+        """Something changed."""
+        if self._stirred is not None:
+            self._stirred.set()
+
+    async def stop(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep(self, stirred: asyncio.Event) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stirred.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            stirred.clear()
+            try:
+                known = await self._bridge.read(all_addresses)
+                await asyncio.to_thread(self._write, known)
+                self._said = ""
+            except Exception as error:  # the files stay as they are until it can be done
+                words = f"{type(error).__name__}: {error}"
+                if words != self._said:
+                    log.warning("the files for the mail server in front are not current: %s", words)
+                self._said = words
+
+    def _write(self, known: AllAddresses) -> None:
+        for kind, folder in self._folders.items():
+            if folder:
+                write(kind, Path(folder), known, self._transport, self._postmap if kind == "postfix" else ())
+
+
+def _file(lines: Iterable[str]) -> str:
+    return NOTE + "".join(f"{line}\n" for line in lines)
+
+
+def _replace(path: Path, octets: bytes) -> bool:
+    """Put a file in place as a whole, readable by all; False when it is the same already. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == octets:
+            return False
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    return True
