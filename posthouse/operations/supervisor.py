@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 from posthouse.configuration import Configuration, endpoint
 from posthouse.operations import roles
+from posthouse.reception.service.sockets import ServiceError, bind_unix
 
 ROLES = ("reception", "delivery", "web")
 GRACE = 30.0  # seconds a role may take to finish what it does
@@ -32,7 +33,7 @@ class CannotListen(Exception):
 
 
 def bind(configuration: Configuration, only: Sequence[str]) -> dict[str, list[socket.socket]]:
-    """Bind every listener of the roles in `only`, by name (transfer, submission, submissions, lmtp, web).
+    """Bind every listener of the roles in `only`, by name (transfer, submission, submissions, lmtp, service, web).
 
     Raises CannotListen. In the trial mode a port that is taken is replaced by the next free one.
     """
@@ -40,6 +41,7 @@ def bind(configuration: Configuration, only: Sequence[str]) -> dict[str, list[so
     if "reception" in only:
         for name in ("transfer", "submission", "submissions", "lmtp"):
             wanted[name] = getattr(configuration.reception, name)
+        wanted["service"] = [text for text in configuration.service.listen if not text.startswith("/")]
     if "web" in only:
         wanted["web"] = configuration.web.listen
     bound: dict[str, list[socket.socket]] = {}
@@ -50,6 +52,11 @@ def bind(configuration: Configuration, only: Sequence[str]) -> dict[str, list[so
             sock, moved = _bind_one(name, host, port, moved, configuration.trial)
             if sock is not None:
                 bound.setdefault(name, []).append(sock)
+    if "reception" in only and configuration.service.listen:
+        try:
+            bound.setdefault("service", []).extend(bind_unix(configuration))
+        except ServiceError as error:
+            raise CannotListen(str(error)) from error
     return bound
 
 

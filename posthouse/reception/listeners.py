@@ -7,6 +7,8 @@ import socket
 from collections.abc import Mapping
 
 from posthouse.configuration import Configuration, endpoint
+from posthouse.configuration.service import listening_place
+from posthouse.reception.service.sockets import ServiceError, bind_unix
 
 KINDS = ("transfer", "submission", "submissions", "lmtp")
 BACKLOG = 1024
@@ -17,18 +19,29 @@ class ListenError(Exception):
 
 
 def bind(configuration: Configuration) -> dict[str, list[socket.socket]]:
-    """Bind every listener of `[reception]`, by kind. Raises ListenError; then none stays bound."""
-    bound: dict[str, list[socket.socket]] = {kind: [] for kind in KINDS}
+    """Bind every listener of `[reception]` and [service], by kind. Raises ListenError; then none stays bound."""
+    bound: dict[str, list[socket.socket]] = {kind: [] for kind in (*KINDS, "service")}
     try:
         for kind in KINDS:
             for place in getattr(configuration.reception, kind):
                 bound[kind].append(_bind(kind, *endpoint(place)))
+        for place in map(listening_place, configuration.service.listen):
+            if not isinstance(place, str):
+                bound["service"].append(_bind("service", *place))
+        bound["service"] += _sockets(configuration)
     except ListenError:
         for sockets in bound.values():
             for sock in sockets:
                 sock.close()
         raise
     return bound
+
+
+def _sockets(configuration: Configuration) -> list[socket.socket]:
+    try:
+        return bind_unix(configuration)
+    except ServiceError as error:
+        raise ListenError(str(error)) from error
 
 
 def _bind(kind: str, host: str, port: int) -> socket.socket:
@@ -53,5 +66,6 @@ def _bind(kind: str, host: str, port: int) -> socket.socket:
 
 
 def endpoints(sockets: Mapping[str, list[socket.socket]]) -> dict[str, list[tuple[str, int]]]:
-    """(address, port) of each listening socket, by kind."""
-    return {kind: [sock.getsockname()[:2] for sock in found] for kind, found in sockets.items() if found}
+    """(address, port) of each listening socket, by kind; UNIX sockets have none."""
+    ports = {kind: [sock for sock in found if sock.family != socket.AF_UNIX] for kind, found in sockets.items()}
+    return {kind: [sock.getsockname()[:2] for sock in found] for kind, found in ports.items() if found}

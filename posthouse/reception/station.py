@@ -22,6 +22,7 @@ from posthouse.reception.certificates import Certificates, certificates_for
 from posthouse.reception.evidence import Witness
 from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
 from posthouse.reception.login import Login
+from posthouse.reception.service.listening import Service
 from posthouse.reception.session import Conversation, Desk, Guests
 from posthouse.routing import Router
 from posthouse.smtp.server import Server
@@ -49,6 +50,7 @@ class Reception:
         self._certificates: Certificates | None = None
         self._directory: wake.Hearing | None = None
         self._chores: asyncio.Task[None] | None = None
+        self._service = Service(configuration, self._router, bridge)
         self._lookups: Resolver | None = None
         self._witness: Witness | None = None
 
@@ -70,7 +72,10 @@ class Reception:
             nameservers = [endpoint(text) for text in configuration.dns.nameservers]
             self._lookups = Resolver(nameservers, configuration.dns.timeout, self._clock)
             self._witness = Witness(configuration.evidence, self._lookups, configuration.host, self._clock)
+        await self._service.start(self._sockets.get("service", []))
         for kind, found in self._sockets.items():
+            if kind == "service":
+                continue
             desk = self._desk(kind, keeper, networks)
             for sock in found:
                 await self._listen(desk, sock)
@@ -119,6 +124,7 @@ class Reception:
         """Stop listening, let running transactions finish for at most `grace` seconds, and keep what was accepted."""
         for server in self._servers:
             server.close()
+        await self._service.stop()
         self._guests.shutdown()
         await self._guests.gone(grace)
         if self._witness is not None:
