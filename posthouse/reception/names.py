@@ -1,0 +1,56 @@
+"""Whether the names that a client gives exist: the domain of its return path, and what it says in HELO."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from posthouse.address import AddressError, normal_domain
+from posthouse.dns.lookups import LookupFailure, Lookups, NoAnswer, TemporaryFailure
+
+_Question = Callable[[str, Lookups], Awaitable[bool]]
+EXISTS, MISSING, UNKNOWN = "exists", "missing", "unknown"
+
+
+async def sender_domain(domain: str, lookups: Lookups, deadline: float) -> str:
+    """Whether a domain takes mail: "exists", "missing" (no MX and no address, or a null MX), or "unknown".
+
+    `deadline`: of the loop's clock. Never raises. An address literal exists.
+    """
+    return await _asked(domain, lookups, deadline, _takes_mail)
+
+
+async def helo_host(name: str, lookups: Lookups, deadline: float) -> str:
+    """Whether a name has an address or an MX: "exists", "missing" or "unknown". Like `sender_domain` otherwise."""
+    return await _asked(name, lookups, deadline, _is_there)
+
+
+async def _asked(name: str, lookups: Lookups, deadline: float, question: _Question) -> str:
+    try:
+        normal = normal_domain(name)
+    except AddressError:
+        return MISSING
+    if normal.startswith("["):
+        return EXISTS
+    try:
+        async with asyncio.timeout_at(deadline):
+            return EXISTS if await question(normal, lookups) else MISSING
+    except (TemporaryFailure, TimeoutError):
+        return UNKNOWN
+    except LookupFailure:
+        return MISSING
+
+
+async def _takes_mail(domain: str, lookups: Lookups) -> bool:
+    try:
+        hosts = await lookups.mx(domain)
+    except NoAnswer:
+        return bool(await lookups.addresses(domain))  # RFC 5321 §5.1: the implicit MX
+    return any(host.name for host in hosts)  # RFC 7505 §3: a null MX says that it takes no mail
+
+
+async def _is_there(name: str, lookups: Lookups) -> bool:
+    try:
+        return bool(await lookups.addresses(name))
+    except NoAnswer:
+        return bool(await lookups.mx(name))
