@@ -35,7 +35,7 @@ BEGIN
     SET LOCAL session_replication_role = replica;
     FOR one IN SELECT c.oid, c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
     LOOP
-        IF NOT one.relname ~ '^(django|auth|content|directory|queue|archive|lists|web)_' THEN
+        IF NOT one.relname ~ '^(django|auth|content|directory|encounters|queue|archive|lists|web)_' THEN
             EXECUTE format('DROP TABLE %I CASCADE', one.relname);
             CONTINUE;
         END IF;
