@@ -1,20 +1,38 @@
-"""The translations of the site's pages: gathers what can be translated, keeps the catalogues, compiles them.
+"""The translations: gathers what can be translated, keeps the catalogues of the pages, compiles them.
 
 `python tools/catalogue.py` brings posthouse/web/locale/*/LC_MESSAGES/django.po up to date with the pages and views and
-compiles it to django.mo; `--check` says what is missing and changes nothing (status 1).
+compiles it to django.mo; and it names the sentences of rules, errors and settings that posthouse/lists/translations
+has not, to be written there by hand. `--check` says what is missing and changes nothing (status 1).
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import jinja2
 
-ROOT = Path(__file__).resolve().parent.parent / "posthouse" / "web"
+from posthouse.lists.sentences import in_language
+
+HOUSE = Path(__file__).resolve().parent.parent / "posthouse"
+ROOT = HOUSE / "web"
+# Rooms whose sentences reach people: what they raise, and what ends in a full stop.
+SAYING = ("address.py", "directory", "lists")
+# For operators at a terminal, who read English: logs, styles in files, what the clock does.
+NOT_SHOWN = (
+    "migrations",
+    "lists/periodic.py",
+    "lists/styles.py",
+    "lists/departure.py",
+    "directory/alias",
+    "lists/sentences.py",
+    "lists/news",
+    "lists/digests",
+)
 _FUNCTIONS = {"_": 1, "gettext": 1, "gettext_lazy": 1, "ngettext": 2}
 HEADER = (
     "Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
@@ -45,6 +63,77 @@ def _said(tree: ast.AST) -> Iterator[Entry]:
             words = [one.value for one in node.args[: _FUNCTIONS[node.func.id]] if isinstance(one, ast.Constant)]
             if words and all(isinstance(one, str) for one in words):
                 yield tuple(map(str, words))
+
+
+def sentences() -> dict[str, str]:
+    """What rules, requests and acts answer, and what settings are for: each sentence, `{0}` for what is filled in,
+    with the file it is in.
+    """
+    found: dict[str, str] = {}
+    for room in SAYING:
+        place = HOUSE / room
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            name = str(path.relative_to(HOUSE))
+            if name.startswith(NOT_SHOWN) or "migrations" in name:
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for one in (*_raised(tree), *(() if "/settings/" in name else _stated(tree))):
+                found.setdefault(one, name)
+    return found
+
+
+def _raised(tree: ast.AST) -> Iterator[str]:
+    """The text of every exception that is raised with words of its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            text = written(node.exc.args[0])
+            if text and " " in text and re.search(r"[a-z]{2}", re.sub(r"\{\d\}", "", text)):
+                yield text
+
+
+def _stated(tree: ast.AST) -> Iterator[str]:
+    """Every sentence, from its capital to its full stop, that is no description of the code."""
+    passed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr | ast.Raise):
+            passed.update(ast.walk(node) if isinstance(node, ast.Raise) else (node.value,))
+        if isinstance(node, ast.JoinedStr):
+            passed.update(node.values)
+        if node not in passed and isinstance(node, ast.Constant | ast.JoinedStr):
+            text = (written(node) or "").strip()
+            if re.fullmatch(r"[A-Z{][^\n]*[a-z}][^\n]* [^\n]*[^.]\.", text) and text.rstrip(".") != "{0}":
+                yield text
+
+
+def written(node: ast.AST) -> str | None:
+    """A string of the code with `{0}` for each thing that is filled in; None when it is no string."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = written(node.left), written(node.right)
+        if left is None:
+            return None
+        return left + (right if right is not None else f"{{{left.count('{')}}}")
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    text, number = "", 0
+    for value in node.values:
+        if isinstance(value, ast.Constant):
+            text += str(value.value)
+        else:
+            text, number = f"{text}{{{number}}}", number + 1
+    return text
+
+
+def untranslated(language: str, documented: Iterable[str] = ()) -> list[str]:
+    """The sentences that stay English when they are said in a language. `documented`: what settings are for."""
+    return [one for one in (*sentences(), *documented) if not _is_said(one, language)]
+
+
+def _is_said(sentence: str, language: str) -> bool:
+    text = re.sub(r"\{(\d)\}", r"thing\1", sentence)
+    # The words of a check stand behind what was checked.
+    return any(in_language(one, language) != one for one in (text, f"some_setting: 'this' {text}"))
 
 
 def read(path: Path) -> dict[Entry, tuple[str, ...]]:
@@ -123,6 +212,9 @@ def main() -> int:
             wrong = 1
         for source in missing:
             print(f"{path.parent.parent.name}: not translated: {source[0]}")
+        for sentence in untranslated(path.parent.parent.name):
+            wrong = 1
+            print(f"{path.parent.parent.name}: not in posthouse/lists/translations: {sentence}")
     return wrong
 
 

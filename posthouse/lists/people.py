@@ -1,11 +1,17 @@
-"""People with several addresses: accounts joined to one, with one subscription per list afterwards."""
+"""People across lists: accounts joined to one, subscriptions moved to other addresses, somebody taken off all lists."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from posthouse import maillog
 from posthouse.database import transaction
-from posthouse.directory import belonging
+from posthouse.directory import accounts, addresses, belonging
 from posthouse.directory.accounts import AccountFacts
-from posthouse.lists.models import Membership
+from posthouse.directory.errors import BadAddress as NoAddress
+from posthouse.directory.models import Address
+from posthouse.lists.errors import BadAddress, ListError
+from posthouse.lists.models import MEMBER, OWNER, MailingList, Membership, Pending
 
 
 def confirm_address(token: str, account_id: int, now: int) -> AccountFacts:
@@ -44,3 +50,79 @@ def unite(account_id: int) -> int:
     for start in range(0, len(surplus), 400):
         Membership.objects.filter(pk__in=surplus[start : start + 400]).delete()
     return len(surplus)
+
+
+def move(account_id: int, number: int, address: str, by: str, now: int) -> str:
+    """Let a membership (by its number) of an account be by another of its verified addresses: the list's address.
+
+    Preferences, topics and roles stay. `now` in milliseconds. Raises ListError: not theirs, or there already.
+    """
+    with transaction():
+        own = Address.objects.filter(account_id=account_id, verified_at__isnull=False)
+        row = Membership.objects.select_related("mailing_list__domain", "address").filter(pk=number, role=MEMBER)
+        found = row.filter(address__in=own).first()
+        if found is None:
+            raise ListError("you are not on this list any more")
+        wanted = own.filter(key=_key(address)).first()
+        if wanted is None:
+            raise ListError("this is not an address of your account")
+        if wanted.pk == found.address_id:
+            return found.mailing_list.address
+        before = found.address.original
+        fresh = {"bounces": 0, "bounce_score": 0.0, "last_bounce": "", "last_bounce_at": None}  # of the old address
+        Membership.objects.filter(pk=found.pk).update(address=wanted, **fresh)
+        name = found.mailing_list.address
+        maillog.subscription(now, 0, name, wanted.original, f"takes the place of {before}", by)
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What taking somebody off every list did, or would do. `ownerless`: lists that nobody owns afterwards."""
+
+    addresses: tuple[str, ...]
+    lists: tuple[tuple[str, str, str], ...]  # (list, role, address)
+    requests: int
+    ownerless: tuple[str, ...]
+    dry_run: bool = False
+
+
+def remove_everywhere(
+    address: str, now: int, *, by: str, whole_account: bool = False, dry_run: bool = False
+) -> Removal:
+    """Take an address off every list in every role, with what waits for it; archives stay. `now` in milliseconds.
+
+    `whole_account`: all addresses of the account that owns it. Safe to repeat. Raises BadAddress.
+    """
+    with transaction():
+        keys = {_key(address): address.strip()}
+        account = accounts.find(address) if whole_account else None
+        for one in account.addresses if account else ():
+            keys.setdefault(_key(one), one)
+        rows = Membership.objects.filter(address__key__in=list(keys))
+        found = list(rows.select_related("mailing_list__domain", "address").order_by("id"))
+        asked = Pending.objects.filter(address__in=list(keys))
+        owned = {row.mailing_list_id for row in found if row.role == OWNER}
+        others = Membership.objects.filter(role=OWNER, mailing_list__in=owned).exclude(address__key__in=list(keys))
+        left = set(others.values_list("mailing_list_id", flat=True))
+        alone = MailingList.objects.filter(pk__in=owned - left).select_related("domain")
+        done = Removal(
+            addresses=tuple(keys.values()),
+            lists=tuple((row.mailing_list.address, row.role, row.address.original) for row in found),
+            requests=asked.count(),
+            ownerless=tuple(sorted(row.address for row in alone)),
+            dry_run=dry_run,
+        )
+        if not dry_run:
+            asked.delete()
+            rows.delete()
+            for name, role, shown in done.lists:
+                maillog.subscription(now, 0, name, shown, f"was removed as {role}, from every list", by)
+        return done
+
+
+def _key(address: str) -> str:
+    try:
+        return addresses.checked(address).key
+    except NoAddress as error:
+        raise BadAddress(str(error)) from error

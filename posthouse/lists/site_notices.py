@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 
 from posthouse import configuration
@@ -10,9 +9,8 @@ from posthouse.content.spool import spooled_from
 from posthouse.lists import languages, texts, wording
 from posthouse.message.compose import notice
 from posthouse.message.envelope import NULL_RETURN_PATH, Envelope, Recipient
-from posthouse.message.identity import new_message_id
 from posthouse.queue.enqueue import Arrival, enqueue
-from posthouse.queue.identity import new_queue_id
+from posthouse.queue.identity import name_of, new_queue_id
 
 
 def send(kind: str, to: str, values: Mapping[str, str], now: int, language: str = "") -> int:
@@ -26,7 +24,8 @@ def send(kind: str, to: str, values: Mapping[str, str], now: int, language: str 
     asked, others = languages.spoken(row, [to])
     wanted = languages.chain(next(iter(asked.values()), ""), language, others)
     subject, text, used = texts.rendered(row, kind, {"site": chosen.web.base_url, **values}, wanted)
-    message_id = new_message_id(chosen.host, seconds, random.SystemRandom())
+    item = new_queue_id(now * 1000)
+    message_id = f"<{name_of(item).lower()}.{kind}@{chosen.host}>"
     content = notice(
         author=f"Posthouse <postmaster@{chosen.host}>",
         to=to,
@@ -37,7 +36,6 @@ def send(kind: str, to: str, values: Mapping[str, str], now: int, language: str 
         date=seconds,
         extra_headers=[("Content-Language", used)],  # RFC 3282 §2
     )
-    item = new_queue_id(now * 1000)
     enqueue(
         Arrival(
             item=item,

@@ -13,10 +13,11 @@ from string import Template
 from django.db.models import Q
 
 from posthouse import configuration
-from posthouse.lists import addresses
+from posthouse.lists import addresses, sentences
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.languages import ENGLISH, LANGUAGES, TEMPLATES, chain, complete, normal
 from posthouse.lists.models import MailingList
+from posthouse.lists.placeholders import ALWAYS
 from posthouse.lists.text_models import ListText
 
 # What a notice is called in the code and by owners: Mailman's names where it has one; the others follow its pattern.
@@ -80,6 +81,10 @@ _ALSO: Mapping[str, str] = {
     "sender_email": "author",
     "reasons": "reason",
 }
+# Placeholders that are filled with sentences of ours, not with people's words.
+_SENTENCES = frozenset(
+    {"about", "complaint", "count", "hits", "means", "reason", "reasons", "results", "state", "waiting"}
+)
 _LINK = re.compile(r"https?://[^\s<>\"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
@@ -139,9 +144,17 @@ def parted(written: str) -> tuple[str, str]:
 def rendered(row: MailingList, kind: str, values: Mapping[str, str], wanted: list[str]) -> tuple[str, str, str]:
     """(subject, text, language) of a notice. Raises KeyError when a built-in names a placeholder that nothing fills."""
     found = wording(row, kind, wanted)
-    filled = {**placeholders(row, found.language), **also(row, values), **values}
+    said = {name: _in(found.language, name, value) for name, value in values.items()}
+    filled = {**placeholders(row, found.language), **also(row, said), **said}
     subject = " ".join(Template(found.subject).substitute(filled).split())
     return subject, Template(found.text).substitute(filled), found.language
+
+
+def _in(language: str, name: str, value: str) -> str:
+    """What fills a placeholder, in the language of the text; people's own words stay."""
+    if name in _SENTENCES or value == "(no subject)":
+        return sentences.in_language(value, language)
+    return value
 
 
 def placeholders(row: MailingList, language: str = ENGLISH) -> dict[str, str]:
@@ -202,18 +215,7 @@ def known(kind: str) -> list[str]:
     if of_site(name_of(kind)):
         return sorted(own | {"domain_url", "language", "site_email"})
     own |= {name for name, ours in _ALSO.items() if ours in own} | ({"confirm_email"} if "token" in own else set())
-    return sorted(own | set(_ALWAYS))
-
-
-_ALWAYS = frozenset(
-    {
-        "display_name", "listname", "fqdn_listname", "list_name", "short_listname", "mail_host", "domain", "list_id",
-        "description", "info", "language", "list_url", "mailinglist_url", "domain_url", "archive_url", "options_url",
-        "held_list_url", "held_message_url", "pending_subscriptions_url", "pending_unsubscriptions_url",
-        "join_address", "leave_address", "owner_address", "owner_email", "request_address", "request_email",
-        "site_email",
-    }
-)  # fmt: skip
+    return sorted(own | ALWAYS)
 
 
 def checked(kind: str, subject: str, text: str) -> tuple[str, str]:
@@ -242,7 +244,7 @@ def checked(kind: str, subject: str, text: str) -> tuple[str, str]:
 
 def sample(row: MailingList, kind: str) -> dict[str, str]:
     """Values to preview a template with."""
-    values = {name: _SAMPLES.get(name, f"[{name}]") for name in known(kind) if name not in _ALWAYS}
+    values = {name: _SAMPLES.get(name, f"[{name}]") for name in known(kind) if name not in ALWAYS}
     base = configuration.active().web.base_url
     for name in values:
         if name.endswith("_url"):

@@ -11,6 +11,7 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "static"
 TYPES: Final = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+ICON: Final = "favicon.ico"  # the one file that is asked for by a fixed name
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ def asset_path(name: str) -> str:
         if served.startswith(f"{stem}.") and served.endswith(f".{suffix}"):
             return f"/static/{served}"
     raise KeyError(name)
+
+
+@cache
+def icon() -> bytes:
+    """The icon that browsers ask for by themselves, in 16, 32 and 48 pixels."""
+    return (FOLDER / ICON).read_bytes()
 
 
 @cache

@@ -41,6 +41,21 @@ class Desk:
         return self.row.address
 
     @property
+    def pk(self) -> int:
+        """The number of the list."""
+        return int(self.row.pk)
+
+    @property
+    def kind(self) -> str:
+        """Who words a text here, as `texts` says it."""
+        return "list"
+
+    @property
+    def first(self) -> str:
+        """The title of its first page."""
+        return str(_("About"))
+
+    @property
     def name(self) -> str:
         """What people call the list."""
         return self.row.display_name or self.row.list_name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, register_converter
 
 from posthouse.web.views import (
+    addresses,
     archive,
     bounces,
     feeds,
@@ -16,6 +17,7 @@ from posthouse.web.views import (
     lists,
     members,
     message,
+    office,
     options,
     search,
     settings,
@@ -125,6 +127,16 @@ urlpatterns: list[URLPattern] = [
     path(f"{_LIST}manage/", founding.manage),
     path("lists/new/", founding.create),
     path("options/", options.options),
+    path("options/addresses/", addresses.addresses),
+    path("options/addresses/<str:token>/", addresses.confirm),
+    path("site/", office.overview),
+    path("site/people/", office.somebody),
+    path("site/bans/", gate.of_site),
+    path("site/templates/", wordings.office_overview),
+    path("site/templates/<str:name>/", wordings.office_template),
+    path("site/domains/<str:host>/", office.domain),
+    path("site/domains/<str:host>/templates/", wordings.office_overview),
+    path("site/domains/<str:host>/templates/<str:name>/", wordings.office_template),
     path("held/", held.inbox),
     path("held/<number:number>/", held.show),
     path("held/act/<str:token>/", held_links.act),
@@ -136,6 +148,7 @@ urlpatterns: list[URLPattern] = [
     path("bounces/restart/<str:token>/", bounces.restart),
     path("trial/outbox", trial.outbox),
     path("trial/outbox/<number:number>", trial.message),
+    path("favicon.ico", site.favicon),
     path("robots.txt", site.robots),
     path("health", site.health),
 ]

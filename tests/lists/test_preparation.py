@@ -146,6 +146,8 @@ def test_a_list_takes_any_message_at_any_address(odd_house: None, lines: list[by
 )
 def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> None:
     offered = {
+        "sign-in": "site link_url",
+        "add-address": "site link_url by address",
         "held": "author subject reason message_size",
         "moderate": "author subject reason message_size held_url held_number release_url reject_url discard_url "
         "ban_url accept_url expires hits",

@@ -179,7 +179,7 @@ def test_a_template_is_previewed_kept_and_taken_back(site: Neighbourhood) -> Non
     shown = client.post(path, {**words, "act": "preview"}).content.decode()
     assert "Bonjour ana@far.example &lt;b&gt;" in shown and not wording.listing(GARDEN)
     wrong = client.post(path, {**words, "text": "$nobody", "act": "keep"})
-    assert wrong.status_code == 422 and "nothing fills $nobody" in wrong.content.decode()
+    assert wrong.status_code == 422 and "Nothing fills $nobody" in wrong.content.decode()
     client.post(path, {**words, "act": "keep"})
     assert [(one.language, one.subject, one.by) for one in wording.listing(GARDEN)] == [("fr", "Salut", OWEN)]
     client.post(path, {**words, "act": "reset"})

@@ -17,6 +17,7 @@ from posthouse.web import links
 from posthouse.web.access import Hidden, NotAllowed, known_visitor
 from posthouse.web.answers import page
 from posthouse.web.desk import Desk, by_of, desk, now_ms
+from posthouse.web.words import told
 
 ASKED = {"host", "name", "display_name", "style", "owners"}
 
@@ -34,7 +35,7 @@ def create(request: HttpRequest) -> HttpResponse:
         try:
             return HttpResponseRedirect(_made(request, given, hosts))
         except ListError as error:
-            said = str(error)
+            said = told(error)
     context = {
         "said": said, "given": given, "hosts": hosts, "styles": styles.names(), "me": by_of(who),
         "removed": [one for one in changing.removed() if who.may_found(one.address.rpartition("@")[2])],
@@ -72,7 +73,7 @@ def manage(request: HttpRequest, address: str) -> HttpResponse:
             said, sure = answer
             at = desk(request, address)
         except ListError as error:
-            said, good, sure = str(error), False, request.POST.get("act") == "remove-now"
+            said, good, sure = told(error), False, request.POST.get("act") == "remove-now"
     context: dict[str, Any] = {
         "desk": at, "said": said, "good": good, "sure": sure, "state": at.row.state, "reason": at.row.state_reason,
         "states": [

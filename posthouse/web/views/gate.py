@@ -13,6 +13,8 @@ from posthouse.lists.moderation import header_matches
 from posthouse.web.answers import page
 from posthouse.web.desk import MODERATORS, Desk, by_of, desk, now_ms
 from posthouse.web.environment import when
+from posthouse.web.office import Office, office
+from posthouse.web.words import told
 
 MOST_SHOWN = 200
 
@@ -54,7 +56,7 @@ def _decide(request: HttpRequest, at: Desk) -> tuple[bool, list[str]]:
         except NoSuchRequest:
             said.append(_("One request was decided already by somebody else."))
         except ListError as error:
-            said.append(str(error))
+            said.append(told(error))
     if done:
         said.insert(0, ngettext("%(n)d request decided.", "%(n)d requests decided.", done) % {"n": done})
     return bool(done), list(dict.fromkeys(said))
@@ -63,26 +65,35 @@ def _decide(request: HttpRequest, at: Desk) -> tuple[bool, list[str]]:
 @require_http_methods(["GET", "HEAD", "POST"])
 def bans_and_rules(request: HttpRequest, address: str) -> HttpResponse:
     """The bans of a list and its header matches; POST adds, removes and moves them."""
-    at = desk(request, address)
+    return _gate(request, desk(request, address))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def of_site(request: HttpRequest) -> HttpResponse:
+    """The bans and header matches that hold for every list of the site."""
+    return _gate(request, office(request))
+
+
+def _gate(request: HttpRequest, at: Desk | Office) -> HttpResponse:
     said, good, given = "", True, {}
     if request.method == "POST":
         try:
             said = _change(request, at)
         except ListError as error:
-            said, good, given = str(error), False, request.POST.dict()
-    rules = header_matches.matches(at.row.pk)
+            said, good, given = told(error), False, request.POST.dict()
+    rules = header_matches.matches(at.pk)
     context = {
         "desk": at, "said": said, "good": good, "given": given, "rules": rules,
         "bans": [
             {"pattern": one.pattern, "why": one.why, "by": one.by, "when": when(int(one.at.timestamp()))}
-            for one in bans.bans(at.row.pk)
+            for one in bans.bans(at.pk)
         ],
         "actions": header_matches.ACTIONS,
     }  # fmt: skip
     return page(request, "desk/bans.html", context, status=200 if good else 422)
 
 
-def _change(request: HttpRequest, at: Desk) -> str:
+def _change(request: HttpRequest, at: Desk | Office) -> str:
     """What was done, in a sentence. Raises ListError."""
     post, act = request.POST, request.POST.get("act", "")
     text = post.get("position", "")
@@ -91,21 +102,21 @@ def _change(request: HttpRequest, at: Desk) -> str:
         pattern = post.get("pattern", "").strip()
         if not pattern:
             raise ListError(_("Write whom to ban."))
-        made = bans.ban(pattern, at.row.pk, by=by_of(at.who), now=now_ms(), why=post.get("why", ""))
+        made = bans.ban(pattern, at.pk, by=by_of(at.who), now=now_ms(), why=post.get("why", ""))
         words = {"pattern": pattern}
         return (_("%(pattern)s is banned.") if made else _("%(pattern)s was banned already.")) % words
     if act == "lift":
-        lifted = bans.lift(post.get("pattern", ""), at.row.pk)
+        lifted = bans.lift(post.get("pattern", ""), at.pk)
         return _("The ban is lifted.") if lifted else _("There was no such ban.")
     if act == "add-rule":
         header_matches.add(
-            at.row.pk, post.get("header", ""), post.get("expression", ""), post.get("action", ""), post.get("tag", "")
+            at.pk, post.get("header", ""), post.get("expression", ""), post.get("action", ""), post.get("tag", "")
         )
         return _("The rule was added at the end.")
     if act == "remove-rule":
-        header_matches.remove(at.row.pk, position)
+        header_matches.remove(at.pk, position)
         return _("The rule was removed.")
     if act in ("up", "down"):
-        header_matches.move(at.row.pk, position, max(0, position + (1 if act == "down" else -1)))
+        header_matches.move(at.pk, position, max(0, position + (1 if act == "down" else -1)))
         return _("The rule was moved.")
     raise ListError(_("Press one of the buttons."))

@@ -23,6 +23,7 @@ from posthouse.web.access import Hidden, Visitor, known_visitor
 from posthouse.web.answers import page
 from posthouse.web.body import body_of
 from posthouse.web.environment import when
+from posthouse.web.words import told
 
 PAGE = 50  # rows of the inbox
 MOST_AT_ONCE = 200  # messages decided by one form
@@ -64,13 +65,13 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
                 act(one)
             return HttpResponseRedirect("/held/")
         except ListError as error:
-            said = [str(error)]
+            said = [told(error)]
     octets = keeping.read(facts.content_id).head(SHOWN_OCTETS)
     reading = read(octets)
     header = octets[: split(octets)[1]][:SHOWN_HEADER]
     shown = {
         **_row(facts),
-        "hits": facts.hits or (facts.reason,),
+        "hits": [told(hit) for hit in facts.hits or (facts.reason,)],
         "others": len(holding.from_author(number)) - 1,
         "size": facts.size,
         "body": body_of(blocks(reading.text)),
@@ -103,7 +104,7 @@ def _row(facts: Any) -> dict[str, Any]:
         "subject": facts.subject or _("(no subject)"),
         "author": facts.author or _("(nobody)"),
         "list": facts.list_address,
-        "reason": facts.reason,
+        "reason": told(facts.reason),
         "when": when(int(facts.held_at.timestamp())),
     }
 
@@ -127,7 +128,7 @@ def _decide_many(request: HttpRequest, who: Visitor) -> tuple[bool, list[str]]:
     try:
         act = _act(request)
     except ListError as error:
-        return False, [str(error)]
+        return False, [told(error)]
     done = 0
     said: list[str] = []
     for number in dict.fromkeys(chosen):
@@ -137,7 +138,7 @@ def _decide_many(request: HttpRequest, who: Visitor) -> tuple[bool, list[str]]:
         except (Hidden, NoSuchHeld):
             said.append(_("One message was decided already by somebody else."))
         except ListError as error:
-            said.append(str(error))
+            said.append(told(error))
     if done:
         said.insert(0, ngettext("%(n)d message decided.", "%(n)d messages decided.", done) % {"n": done})
     return bool(done), list(dict.fromkeys(said))

@@ -14,6 +14,7 @@ from posthouse.lists.errors import ListError, NoSuchHeld, TokenSpent
 from posthouse.web.answers import page
 from posthouse.web.environment import when
 from posthouse.web.views.site import problem
+from posthouse.web.words import told
 
 LONGEST_REASON = 1000
 
@@ -33,7 +34,7 @@ def act(request: HttpRequest, token: str) -> HttpResponse:
             except (TokenSpent, NoSuchHeld):
                 raise
             except ListError as error:
-                said = str(error)
+                said = told(error)
     except TokenSpent:
         return problem(
             request, 410, _("This link no longer works"),
@@ -93,7 +94,7 @@ def _shown(
         "grave": asked.act in ("discard", "ban"), "asks_reason": asked.act == "reject" and not done,
         "held": {
             "list": facts.list_address, "author": facts.author, "subject": facts.subject or _("(no subject)"),
-            "when": when(int(facts.held_at.timestamp())), "hits": facts.hits or (facts.reason,),
+            "when": when(int(facts.held_at.timestamp())), "hits": [told(hit) for hit in facts.hits or (facts.reason,)],
         },
     }  # fmt: skip
     return page(request, "held/act.html", context, status=status)

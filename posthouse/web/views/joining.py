@@ -16,6 +16,7 @@ from posthouse.web import links
 from posthouse.web.access import Hidden, Moved, Visitor, visitor
 from posthouse.web.answers import page
 from posthouse.web.desk import now_ms
+from posthouse.web.words import told
 
 LONGEST_NAME = 255
 
@@ -31,9 +32,9 @@ def join(request: HttpRequest, address: str) -> HttpResponse:
     try:
         return _asked_signed_in(request, row) if who.account else _asked(request, row)
     except FormRefused as error:
-        return _form(request, row, str(error), 429)
+        return _form(request, row, told(error), 429)
     except ListError as error:
-        return _form(request, row, str(error), 422)
+        return _form(request, row, told(error), 422)
 
 
 @csrf_protect

@@ -16,6 +16,7 @@ from posthouse.web.access import Hidden, visitor
 from posthouse.web.answers import PLAIN, page, unchanged, version_of
 from posthouse.web.desk import pages
 from posthouse.web.views.site import problem, sign_in_path
+from posthouse.web.words import told
 
 ONE_CLICK = ("List-Unsubscribe", "One-Click")  # RFC 8058 §3.2
 
@@ -160,7 +161,7 @@ def _confirmed(request: HttpRequest, token: str) -> HttpResponse:
     except TokenSpent:
         raise
     except ListError as error:
-        return problem(request, 409, _("That cannot be done"), str(error))
+        return problem(request, 409, _("That cannot be done"), told(error))
     words = {"address": done.address, "list": done.list_address}
     onward = (links.mailing_list(done.list_address), _("About the list"))
     if done.waits:

@@ -16,6 +16,7 @@ from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER
 from posthouse.web.access import NotAllowed
 from posthouse.web.answers import page
 from posthouse.web.desk import ROSTER, Desk, by_of, desk, now_ms
+from posthouse.web.words import told
 
 PAGE = 100
 MOST_CHOSEN = 1000
@@ -43,7 +44,7 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
     query = {name: value for name, value in (("role", role if role != MEMBER else ""), ("q", words)) if value}
     context = {
         "desk": at, "staff": staff, "role": role, "q": words, "rows": found.rows, "total": found.total,
-        "said": said, "good": good, "refused": refused[:MOST_REFUSED],
+        "said": said, "good": good, "refused": [(one.line, one.text, told(one.rule)) for one in refused[:MOST_REFUSED]],
         "first": f"?{urlencode(query)}" if after else "",
         "onward": f"?{urlencode({**query, 'after': found.after})}" if found.after else "",
         "roles": [
@@ -75,7 +76,7 @@ def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]
             done = sum(roster.set_preferences(at.row.pk, one, role, moderation_action=action) for one in chosen)
             return True, [ngettext("%(n)d person changed.", "%(n)d people changed.", done) % {"n": done}], []
     except ListError as error:
-        return False, [str(error)], []
+        return False, [told(error)], []
     return False, [_("Press one of the buttons.")], []
 
 

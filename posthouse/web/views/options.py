@@ -9,15 +9,17 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from posthouse.database import transaction
 from posthouse.directory import accounts, preferences
 from posthouse.directory.errors import DirectoryError
-from posthouse.lists import bounces, digests, languages, looking, subscription
+from posthouse.lists import bounces, digests, languages, looking, people, subscription
 from posthouse.lists.errors import ListError
 from posthouse.lists.preferences import BUILT_IN
 from posthouse.web.access import known_visitor
 from posthouse.web.answers import page
 from posthouse.web.desk import by_of, now_ms
 from posthouse.web.environment import day
+from posthouse.web.words import told
 
 MODES = ("regular", "mime_digests", "plaintext_digests", "summary_digests")
 SWITCHES = ("receive_own_postings", "receive_list_copy", "acknowledge_posts", "hide_address")
@@ -32,7 +34,7 @@ def options(request: HttpRequest) -> HttpResponse:
         try:
             said = _change(request, who.account)
         except (ListError, DirectoryError) as error:
-            said, good = str(error), False
+            said, good = told(error), False
     account = preferences.of_account(who.account)
     context = {
         "said": said, "good": good,
@@ -78,10 +80,13 @@ def _change(request: HttpRequest, account: int) -> str:
         if delivery == "on" and one.own["delivery_status"] is None and one.holds["delivery_status"] != "enabled":
             values["delivery_status"] = "enabled"
     until = _day(post.get("until", "")) if delivery == "until" else None
-    looking.choose(
-        account, number, values, by, now, resumes_at=until,
-        chosen=tuple(post.getlist(f"topic-{one.id}")) if one.topics else None, nonmatching="nonmatching" in post,
-    )  # fmt: skip
+    with transaction():
+        if post.get("address", one.address) != one.address:
+            people.move(account, number, post["address"], by, now)
+        looking.choose(
+            account, number, values, by, now, resumes_at=until,
+            chosen=tuple(post.getlist(f"topic-{one.id}")) if one.topics else None, nonmatching="nonmatching" in post,
+        )  # fmt: skip
     return _("Your choices for %(list)s are kept.") % words
 
 

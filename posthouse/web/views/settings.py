@@ -27,6 +27,7 @@ from posthouse.lists.settings.kinds import (
 from posthouse.web.access import Hidden
 from posthouse.web.answers import page
 from posthouse.web.desk import Desk, desk
+from posthouse.web.words import told
 
 _TITLES: Final = {
     "identity": gettext_lazy("Name and description"),
@@ -64,7 +65,7 @@ def overview(request: HttpRequest, address: str) -> HttpResponse:
     found = []
     for area, (title, chosen) in areas().items():
         for one in chosen:
-            text = f"{one.name} {label(one)} {one.doc} {title}".lower()
+            text = f"{one.name} {label(one)} {one.doc} {told(one.doc)} {title}".lower()
             if words and all(word in text for word in words.lower().split()):
                 found.append({**_field(one, at.row), "path": f"{at.path}settings/{area}/#{one.name}", "area": title})
     shown = [
@@ -119,12 +120,12 @@ def _change(
         try:
             registry.parse(setting, text)
         except BadSetting as error:
-            wrong[setting] = str(error)
+            wrong[setting] = told(error)
     if not wrong and changed:
         try:
             creation.set_settings(at.row.pk, changed)
         except BadSetting as error:
-            return "", {next(iter(changed)): str(error)}
+            return "", {next(iter(changed)): told(error)}
     if wrong:
         return "", wrong
     if not changed:
@@ -166,7 +167,7 @@ def _field(setting: Setting, row: object, given: str | None = None) -> dict[str,
     if kind == "choice" and setting.kind not in (BOOL, CHOICE) and "" not in values:
         values.insert(0, "")
     return {
-        "name": setting.name, "label": label(setting), "doc": setting.doc.replace("`", ""), "kind": kind,
+        "name": setting.name, "label": label(setting), "doc": told(setting.doc).replace("`", ""), "kind": kind,
         "value": value, "values": values, "allowed": setting.allowed.replace("`", ""),
         "default": setting.shown_default, "kept": setting.kind == SECRET and bool(getattr(row, setting.name)),
     }  # fmt: skip

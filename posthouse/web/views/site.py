@@ -15,8 +15,9 @@ from posthouse.database import Unavailable, guarded
 from posthouse.web import links
 from posthouse.web.access import Hidden, Moved, NotAllowed, SignInNeeded, visitor
 from posthouse.web.answers import PLAIN, page
-from posthouse.web.assets import assets
+from posthouse.web.assets import assets, icon
 from posthouse.web.middleware import takes_gzip
+from posthouse.web.words import told
 
 FOREVER = "public, max-age=31536000, immutable"
 ROBOTS = """User-agent: *
@@ -25,6 +26,7 @@ Disallow: /sign-in/
 Disallow: /unsubscribe/
 Disallow: /confirm/
 Disallow: /options/
+Disallow: /site/
 Disallow: /lists/*/join/
 Disallow: /lists/*/members/
 Disallow: /search
@@ -54,7 +56,7 @@ def answer_to(request: HttpRequest, error: Exception) -> HttpResponse | None:
     if isinstance(error, Hidden | Moved):
         return _hidden(request)
     if isinstance(error, NotAllowed):
-        return problem(request, 403, _("Not for you to decide"), str(error))
+        return problem(request, 403, _("Not for you to decide"), told(error))
     if isinstance(error, Gone):
         return problem(request, 410, _("Taken out"), _("What was here has been removed from the archive."))
     if isinstance(error, ArchiveError):
@@ -150,6 +152,14 @@ def asset(request: HttpRequest, name: str) -> HttpResponse:
         response.headers["ETag"] = f'"{name}-gz"'
     else:
         response.headers["ETag"] = f'"{name}"'
+    return response
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """The icon under the name that browsers ask for by themselves."""
+    response = HttpResponse(icon(), content_type="image/x-icon")
+    response.headers["Cache-Control"] = "public, max-age=604800"
     return response
 
 

@@ -10,13 +10,24 @@ from posthouse.lists import languages, texts, wording
 from posthouse.lists.errors import BadSetting
 from posthouse.web.access import Hidden
 from posthouse.web.answers import page
-from posthouse.web.desk import by_of, desk, now_ms
+from posthouse.web.desk import Desk, by_of, desk, now_ms
+from posthouse.web.office import Office, office
+from posthouse.web.words import told
 
 
 @require_safe
 def overview(request: HttpRequest, address: str) -> HttpResponse:
     """Every template, with the languages in which this list words it itself."""
-    at = desk(request, address)
+    return _overview(request, desk(request, address))
+
+
+@require_safe
+def office_overview(request: HttpRequest, host: str = "") -> HttpResponse:
+    """Every template, with the languages in which the site or a domain words it for its lists."""
+    return _overview(request, office(request, host))
+
+
+def _overview(request: HttpRequest, at: Desk | Office) -> HttpResponse:
     anew: dict[str, list[str]] = {}
     for one in wording.listing(at.address):
         anew.setdefault(one.name, []).append(languages.LANGUAGES.get(one.language, one.language))
@@ -26,6 +37,7 @@ def overview(request: HttpRequest, address: str) -> HttpResponse:
             "anew": ", ".join(anew.get(name, ())),
         }
         for name, kind in sorted(texts.KINDS.items())
+        if at.kind == texts.SITE or not texts.of_site(name)
     ]  # fmt: skip
     return page(request, "desk/texts.html", {"desk": at, "rows": rows})
 
@@ -33,9 +45,18 @@ def overview(request: HttpRequest, address: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def template(request: HttpRequest, address: str, name: str) -> HttpResponse:
     """One template in one language; POST previews, keeps or takes back its wording."""
-    at = desk(request, address)
+    return _template(request, desk(request, address), name)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def office_template(request: HttpRequest, name: str, host: str = "") -> HttpResponse:
+    """One template as the site or a domain words it for its lists."""
+    return _template(request, office(request, host), name)
+
+
+def _template(request: HttpRequest, at: Desk | Office, name: str) -> HttpResponse:
     kind = texts.KINDS.get(name)
-    if kind is None:
+    if kind is None or (at.kind != texts.SITE and texts.of_site(name)):
         raise Hidden
     asked = request.POST.get("language", "") or request.GET.get("language", "")
     language = asked if asked in languages.LANGUAGES else ""
@@ -47,7 +68,7 @@ def template(request: HttpRequest, address: str, name: str) -> HttpResponse:
         try:
             if act == "reset":
                 gone = wording.reset(at.address, name, language)
-                said = _("The wording was taken back.") if gone else _("There was no wording of the list's own.")
+                said = _("The wording was taken back.") if gone else _("There was no wording of its own here.")
                 given = None
             elif act == "keep":
                 wording.put(at.address, name, language, written, by=by_of(at.who), now=now_ms())
@@ -55,11 +76,12 @@ def template(request: HttpRequest, address: str, name: str) -> HttpResponse:
             else:
                 preview = wording.preview(at.address, name, language, written)
         except BadSetting as error:
-            said, good = str(error), False
+            said, good = told(error), False
     found = wording.show(at.address, name, language)
     subject, text = given if given is not None else (found.subject, found.text)
     context = {
-        "desk": at, "name": name, "of": found.of, "subject": subject, "text": text, "said": said, "good": good,
+        "desk": at, "name": name, "of": found.of, "subject": subject, "text": text, "own": found.of == at.kind,
+        "said": said, "good": good,
         "language": language or found.language, "languages": languages.LANGUAGES, "preview": preview,
         "known": texts.known(kind), "written_in": languages.LANGUAGES.get(found.language, found.language),
     }  # fmt: skip
