@@ -38,18 +38,20 @@ class Meeting:
     """Somebody brings a message: `passes` would let it in at once; `tries` are remembered where none of them does.
 
     A try counts as waited when it is at least as old as the wait beside it. `until`: when tries are forgotten.
+    `looked`: the same as tries, but only looked for.
     """
 
     now: int
     passes: tuple[Trait, ...]
     tries: tuple[tuple[Trait, int], ...]
     until: int
+    looked: tuple[tuple[Trait, int], ...] = ()
     learn: bool = True  # False: nothing is written
 
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What was known: the passes that hold and until when; else, in the order of the tries, how old each was (-1: none
+    """What was known: the passes that hold and until when; else the ages of the tries and of those looked for (-1: none
     before)."""
 
     passes: tuple[tuple[Trait, int], ...]
@@ -59,7 +61,7 @@ class Met:
 def meet_many(meetings: Sequence[Meeting]) -> list[Met]:
     """Look everybody up and remember first tries; must be called inside a transaction."""
     ids = {trait.id for one in meetings for trait in one.passes}
-    ids |= {trait.id for one in meetings for trait, _ in one.tries}
+    ids |= {trait.id for one in meetings for trait, _ in (*one.tries, *one.looked)}
     rows: dict[int, tuple[int, int, int]] = {}
     for part in _parts(sorted(ids)):
         condition, parameter = database.among("id", part)
@@ -70,7 +72,7 @@ def meet_many(meetings: Sequence[Meeting]) -> list[Met]:
     answers = [_met(one, rows) for one in meetings]
     written: dict[int, tuple[object, ...]] = {}
     for one, met in zip(meetings, answers, strict=True):
-        waited = any(age >= wait for age, (_, wait) in zip(met.ages, one.tries, strict=False))
+        waited = any(age >= wait for age, (_, wait) in zip(met.ages, (*one.tries, *one.looked), strict=False))
         if one.learn and not met.passes and not waited:
             for trait, _ in one.tries:
                 written[trait.id] = (trait.id, _bounded(trait.origin), _bounded(trait.sender),
@@ -98,7 +100,7 @@ def _met(one: Meeting, rows: dict[int, tuple[int, int, int]]) -> Met:
         if passed and until > one.now:
             passes.append((trait, until))
     ages = []
-    for trait, _ in one.tries:
+    for trait, _ in (*one.tries, *one.looked):
         first, _, until = rows.get(trait.id, (0, 0, 0))
         ages.append(one.now - first if until > one.now else -1)
     return Met(tuple(passes), tuple(ages) if not passes else ())

@@ -85,8 +85,9 @@ class Greylist:
     def passed(self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None) -> None:
         """A message became ours. If it had come again, its sender is known from now on; else this costs nothing."""
         network, sender = network_of(visit.address), _sender(visit, return_path)
-        if self._came_again.pop((network, sender), None) is None:
+        if (network, sender) not in self._came_again:
             return
+        del self._came_again[network, sender]
         now, proven = self._now(), _proven(evidence)
         pairs = (Trait(network, sender), *(Trait(PROVEN + name, sender) for name in proven))
         domains = tuple(Trait(PROVEN + name) for name in proven)
@@ -176,8 +177,8 @@ class Greylist:
         learn: bool,
     ) -> dict[str, Waiting]:
         now, settings = self._now(), self._settings
-        tries = self._tries(visit, return_path, recipients, proven)
-        meeting = Meeting(now, passes, tries, now + settings.retry_within * 1000, learn)
+        tries, looked = self._tries(visit, return_path, recipients, proven)
+        meeting = Meeting(now, passes, tries, now + settings.retry_within * 1000, looked, learn)
         met, written_to = await self._meetings.add((meeting, tuple(proven)))
         if met.passes:
             for trait, until in met.passes:
@@ -188,33 +189,36 @@ class Greylist:
             self._know(Trait(PROVEN + written_to).id, now + DAY)
             why = f"mail of ours went to {written_to}"
             return {one: Waiting(one, "exempt", 0, why) for one in recipients}
-        left = min((wait - age for age, (_, wait) in zip(met.ages, tries, strict=True) if age >= 0), default=-1)
         known = any(age >= 0 for age in met.ages)
-        if known and left <= 0:
+        left = min(wait - max(age, 0) for age, (_, wait) in zip(met.ages, (*tries, *looked), strict=True))
+        if left <= 0:
             why = "it came again"
             if learn:
                 self._came_again[network_of(visit.address), _sender(visit, return_path)] = None
                 while len(self._came_again) > MOST_JUDGED:
                     self._came_again.popitem(last=False)
             return {one: Waiting(one, "passed", 0, why) for one in recipients}
-        seconds = -(-left // 1000) if known else settings.wait
+        seconds = -(-left // 1000)
         why = f"in {seconds} seconds"
         return {one: Waiting(one, "early" if known else "new", seconds, why) for one in recipients}
 
     def _tries(
         self, visit: Visit, return_path: str, recipients: Sequence[str], proven: Sequence[str]
-    ) -> tuple[tuple[Trait, int], ...]:
-        """By what this message is recognised when it comes again, and how old that must be (ms)."""
+    ) -> tuple[tuple[tuple[Trait, int], ...], tuple[tuple[Trait, int], ...]]:
+        """By what this message is recognised when it comes again, and how old that must be (ms); and by what else a
+        message to more or fewer of the same recipients was remembered."""
         settings, sender = self._settings, _sender(visit, return_path)
-        to = sorted({one.lower() for one in recipients})
-        named = to if len(to) <= MOST_RECIPIENTS else [ANYBODY]
+        named, looked = sorted({one.lower() for one in recipients}), [ANYBODY]
+        if len(named) > MOST_RECIPIENTS:
+            named, looked = [ANYBODY, *named[:MOST_RECIPIENTS]], []
         origins = (network_of(visit.address), *(PROVEN + name for name in proven))
-        found = [(Trait(origin, sender, one), settings.wait * 1000) for origin in origins for one in named]
+        wait = settings.wait * 1000
+        found = [(Trait(origin, sender, one), wait) for origin in origins for one in named]
         if settings.anywhere_after:
             path = return_path.lower() or sender
             after = max(settings.anywhere_after, settings.wait) * 1000
-            found += [(Trait(ANYWHERE, path, one), after) for one in (named if named == to else to[:1])]
-        return tuple(found)
+            found += [(Trait(ANYWHERE, path, one), after) for one in named if one != ANYBODY]
+        return tuple(found), tuple((Trait(origin, sender, one), wait) for origin in origins for one in looked)
 
 
 def _meet(known_destinations: bool, batch: Sequence[tuple[Meeting, tuple[str, ...]]]) -> list[tuple[Met, str]]:

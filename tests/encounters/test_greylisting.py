@@ -18,7 +18,7 @@ UNTIL = 10_000_000
 
 def met(now: int, *, learn: bool = True, tries: tuple[tuple[Trait, int], ...] = ((TRY, 60_000),)) -> Met:
     with bridge.transaction():
-        return greylisting.meet_many([Meeting(now, (PAIR, WHOLE), tries, now + 500_000, learn)])[0]
+        return greylisting.meet_many([Meeting(now, (PAIR, WHOLE), tries, now + 500_000, learn=learn)])[0]
 
 
 def welcomed(now: int, sender: str, after: int = 3) -> None:
