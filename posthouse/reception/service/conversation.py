@@ -68,6 +68,8 @@ class Conversation(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Exim says its question and that it has no more; it still wants the answer."""
         self._ended = True
+        if self._task is None and self._buffer:  # a last line without an end
+            self._task = asyncio.get_running_loop().create_task(self._answer())
         return self._task is not None
 
     def pause_writing(self) -> None:
