@@ -48,7 +48,10 @@ class Trivial:
 
     lmtp = False
     limits = LIMITS
-    greet_delay = 0.0
+
+    def greet_delay(self, address: str) -> float:
+        """At once."""
+        return 0.0
 
     def greeting(self, peer: Peer) -> Reply:
         """220."""

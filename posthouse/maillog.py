@@ -146,6 +146,18 @@ def dns_list(at: int, name: str, zone: str, alive: bool, reason: str) -> None:
     record(at, "dns-list-alive" if alive else "dns-list-dead", 0, "", name=name, zone=zone, reason=reason)
 
 
+def scanner_failed(at: int, item: int, return_path: str, scanner: str, server: str, reason: str) -> None:
+    """A server of a scanner (ADDRESS:PORT) refused or did not answer; the next one is tried."""
+    record(at, "scanner-failed", item, return_path, scanner=scanner, server=server, reason=reason)
+
+
+def not_scanned(at: int, item: int, return_path: str, scanner: str, reason: str, host: str, peer: str, interface: str,
+                message_id: str, outcome: str) -> None:  # fmt: skip
+    """No server of a scanner answered: the message of this host at this interface was not scanned."""
+    record(at, "not-scanned", item, return_path, scanner=scanner, reason=reason, host=host, peer=peer,
+           interface=interface, message_id=message_id, outcome=outcome)  # fmt: skip
+
+
 def enqueued(at: int, item: int, origin: str, return_path: str, recipients: int, because: int, note: str = "") -> None:
     """A message of our own making (copies, a notice, a DSN) was put in the queue; `because` of which item."""
     record(at, "enqueued", item, return_path, origin=origin, recipients=recipients, because=because or None, note=note)

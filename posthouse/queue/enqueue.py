@@ -17,7 +17,7 @@ from posthouse.message.envelope import Envelope
 from posthouse.queue.destinations import domain_of, numbers_of
 from posthouse.queue.errors import NoRecipients
 
-_FROM_OUTSIDE = frozenset(("transfer", "submission", "submissions", "lmtp"))
+_FROM_OUTSIDE = frozenset(("transfer", "submission", "submissions", "lmtp", "inside"))
 
 # Copies for one destination lie in runs of so many: claims then touch few pages of the table and of its indexes, and
 # still find many destinations side by side.
@@ -35,7 +35,7 @@ class Arrival:
 
     `content`: bytes that have just come, or the id of content kept already (one use is added). `prefix`: header fields
     to stand before it. `because`: the queue id of the message that made us write this one. `wait_until`: not before.
-    `evidence`: what was found out about who sent it, in words.
+    `evidence`: what was found out about who sent it, in words; `verdict`: what policy remarked.
     """
 
     item: int
@@ -50,6 +50,7 @@ class Arrival:
     list_id: int | None = None
     wait_until: int = 0
     evidence: str = ""
+    verdict: str = ""
 
 
 def enqueue(arrival: Arrival) -> int:
@@ -107,8 +108,11 @@ def _tell(arrival: Arrival) -> None:
             arrival.received_at, arrival.item, arrival.origin, arrival.peer, envelope.return_path,
             len(envelope.recipients), size, arrival.message_id, envelope.recipients[0].address,
         )  # fmt: skip
-        if arrival.evidence:
-            maillog.evidence(arrival.received_at, arrival.item, arrival.peer, envelope.return_path, arrival.evidence)
+        if arrival.evidence or arrival.verdict:
+            maillog.evidence(
+                arrival.received_at, arrival.item, arrival.peer, envelope.return_path, arrival.evidence,
+                arrival.verdict,
+            )  # fmt: skip
     else:
         maillog.enqueued(
             arrival.received_at, arrival.item, arrival.origin, envelope.return_path, len(envelope.recipients),

@@ -27,7 +27,6 @@ class Acceptance:
 
     def __init__(self, bridge: Bridge, data: Path, minimum_free: int) -> None:
         self._commits: GroupCommit[Arrival, int] = GroupCommit(bridge, enqueue_many)
-        self.open = 0  # transactions whose envelope was accepted and whose end is still to come
         self._data, self._minimum_free = data, minimum_free
         self._looked_at = float("-inf")
         self._free = 0

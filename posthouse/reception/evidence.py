@@ -33,6 +33,7 @@ __all__ = ["Evidence", "Inquiry", "Witness"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+M = TypeVar("M")
 INLINE = 64 * 1024  # octets of a message that are hashed in the event loop; more goes to a thread
 HEAVY_HEADER = 32 * 1024  # octets of a header whose signatures are checked in a thread too: long chains cost much
 BLOCK = 256 * 1024
@@ -151,6 +152,15 @@ class Inquiry:
             checked = spf.check_return_path(client, return_path, helo, witness.lookups, **known)
             self._sender = witness.begin(checked)
 
+    async def spf(self) -> Spf | None:
+        """SPF of the return path, or of HELO where that is null, once it is found out; None where it was not."""
+        task = self._sender if self._return_path else self._helo
+        return await _outcome(task, None) if task is not None else None
+
+    async def client_name(self) -> str | None:
+        """The client's confirmed name, "" for none, None where nobody asked."""
+        return None if self._name is None else await _outcome(self._name, None)
+
     def end(self) -> None:
         """The transaction is over, or belongs to `examine`."""
         if self._sender is not None:
@@ -202,7 +212,7 @@ def _settled(task: asyncio.Task[Spf]) -> bool:
     return not task.done() or (not task.cancelled() and not task.exception() and task.result().result != "temperror")
 
 
-async def _outcome(task: asyncio.Task[T] | None, missing: T) -> T:
+async def _outcome(task: asyncio.Task[T] | None, missing: M) -> T | M:
     """What a task found out; `missing` when it was ended, or failed for a fault of ours."""
     if task is None:
         return missing

@@ -16,7 +16,7 @@ MOST_REMEMBERED = 10_000  # clients of which is remembered whether they are in a
 TOLD_SECONDS = 10.0
 
 
-def engine_limits(limits: configuration.Limits) -> Limits:
+def engine_limits(limits: configuration.Limits, soft_refusals: bool = False) -> Limits:
     """The configured bounds as the engine wants them."""
     return Limits(
         message_size=limits.message_size,
@@ -31,6 +31,7 @@ def engine_limits(limits: configuration.Limits) -> Limits:
         idle_seconds=limits.idle_seconds,
         data_seconds=limits.data_seconds,
         total_seconds=limits.total_seconds,
+        soft_refusals=soft_refusals,
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 from posthouse import maillog
 from posthouse.database import Bridge, Unavailable
-from posthouse.directory import accounts
+from posthouse.reception import rights
 from posthouse.reception.limits import client_key
+from posthouse.reception.policy.facts import Visit
+from posthouse.reception.rights import Admitted
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 
@@ -48,11 +50,14 @@ class Login:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self._waiting = 0
 
-    async def sign_in(self, peer: str, identity: str, password: str, authorization: str) -> Reply:
-        """235, 535, or 454 when it cannot be told now. `authorization` may only be the identity itself."""
+    async def sign_in(
+        self, visit: Visit, identity: str, password: str, authorization: str
+    ) -> tuple[Reply, Admitted | None]:
+        """235 and who it is, 535, or 454 when it cannot be told now. `authorization` may only be the identity."""
+        peer = visit.address
         client = self._client(client_key(peer))
         if client.waiting >= MOST_WAITING_PER_CLIENT or self._waiting >= MOST_WAITING:
-            return catalogue.AUTH_TEMPORARY
+            return catalogue.AUTH_TEMPORARY, None
         client.waiting += 1
         self._waiting += 1
         try:
@@ -62,7 +67,9 @@ class Login:
             client.waiting -= 1
             self._waiting -= 1
 
-    async def _attempt(self, client: _Client, peer: str, identity: str, password: str, authorization: str) -> Reply:
+    async def _attempt(
+        self, client: _Client, peer: str, identity: str, password: str, authorization: str
+    ) -> tuple[Reply, Admitted | None]:
         now = self._clock()
         if now - client.failed_at > FORGOTTEN_AFTER:
             client.failures = 0
@@ -72,18 +79,18 @@ class Login:
         if self._bridge is None:
             self._bridge = Bridge(THREADS)
         try:
-            account = await self._bridge.read(accounts.check_password, identity, password)
+            admitted = await self._bridge.read(rights.admit, identity, password)
         except Unavailable:
-            return catalogue.AUTH_TEMPORARY
+            return catalogue.AUTH_TEMPORARY, None
         # RFC 4616 §2: acting for somebody else would need a right that nobody has here.
-        good = account is not None and authorization.lower() in ("", identity.lower())
+        good = admitted is not None and authorization.lower() in ("", identity.lower())
         maillog.signed_in(int(self._clock() * 1000), peer, identity[:320], good)
         if good:
-            return catalogue.AUTH_SUCCEEDED
+            return catalogue.AUTH_SUCCEEDED, admitted
         # A success does not take failures back: else one known password would buy guesses at all others.
         client.failures += 1
         client.failed_at = self._clock()
-        return catalogue.AUTH_FAILED
+        return catalogue.AUTH_FAILED, None
 
     def _client(self, key: str) -> _Client:
         client = self._clients.get(key)

@@ -11,19 +11,24 @@ from functools import partial
 from random import Random
 
 from posthouse import maillog, wake
-from posthouse.configuration import Configuration, endpoint
+from posthouse.configuration import Configuration
 from posthouse.content import files
 from posthouse.content.spool import LARGE
 from posthouse.database import Bridge, Unavailable
-from posthouse.dns.resolver import Resolver
-from posthouse.reception import listeners
+from posthouse.encounters.sweeping import sweep
+from posthouse.reception import listeners, sources
 from posthouse.reception.acceptance import Acceptance
 from posthouse.reception.certificates import Certificates, certificates_for
-from posthouse.reception.evidence import Witness
+from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
+from posthouse.reception.gathering import Sources
 from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
 from posthouse.reception.login import Login
+from posthouse.reception.policy.decision import Decision
+from posthouse.reception.pressure import Pressure
 from posthouse.reception.service.listening import Service
-from posthouse.reception.session import Conversation, Desk, Guests
+from posthouse.reception.session import Conversation
+from posthouse.reception.sources import open_sources
+from posthouse.reception.tally import Tally
 from posthouse.routing import Router
 from posthouse.smtp.server import Server
 from posthouse.smtp.session import Extensions
@@ -31,6 +36,7 @@ from posthouse.smtp.session import Extensions
 _log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 30.0  # for a client of an implicit TLS listener to finish its handshake
 CHORES_SECONDS = 1.0
+SWEEP_SECONDS = 300.0
 
 
 class Reception:
@@ -51,8 +57,13 @@ class Reception:
         self._directory: wake.Hearing | None = None
         self._chores: asyncio.Task[None] | None = None
         self._service = Service(configuration, self._router, bridge)
-        self._lookups: Resolver | None = None
-        self._witness: Witness | None = None
+        self._door: wake.Hearing | None = None
+        self._sources = Sources()
+        self._tally = Tally()
+        self._pressure = Pressure(
+            configuration.flood, configuration.limits.minimum_free_disk, bridge, configuration.data, clock
+        )
+        self._swept_at = clock()
 
     async def start(self, sockets: Mapping[str, list[socket.socket]] | None = None) -> None:
         """Listen on `sockets` (kind to bound sockets), or on what the configuration says.
@@ -68,27 +79,30 @@ class Reception:
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
         keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
         networks = Networks(configuration.hosts(configuration.reception.relay_networks))
-        if configuration.evidence.enabled and not configuration.trial:  # a trial asks no nameserver anything
-            nameservers = [endpoint(text) for text in configuration.dns.nameservers]
-            self._lookups = Resolver(nameservers, configuration.dns.timeout, self._clock)
-            self._witness = Witness(configuration.evidence, self._lookups, configuration.host, self._clock)
-        await self._service.start(self._sockets.get("service", []))
+        self._sources = open_sources(configuration, self._bridge, self._clock)
+        self._door = wake.hear(configuration, wake.DOOR, self._forget)
+        if configuration.reception.soft_refusals:
+            _log.warning("soft_refusals is on: every refusal is temporary, in and out. Not for production")
+        shared = decision_of(configuration), Neighbourhood(configuration)
         for kind, found in self._sockets.items():
             if kind == "service":
                 continue
-            desk = self._desk(kind, keeper, networks)
+            desk = self._desk(kind, keeper, networks, *shared)
             for sock in found:
                 await self._listen(desk, sock)
         self._chores = asyncio.create_task(self._keep_house())
 
-    def _desk(self, kind: str, keeper: Doorkeeper, networks: Networks) -> Desk:
+    def _desk(
+        self, kind: str, keeper: Doorkeeper, networks: Networks, decision: Decision, neighbourhood: Neighbourhood
+    ) -> Desk:
         configuration = self._configuration
+        soft = configuration.reception.soft_refusals
         context = self._certificates.context if self._certificates is not None else None
         return Desk(
             kind=kind,
             host=configuration.host,
             banner=configuration.reception.banner,
-            limits=engine_limits(configuration.limits),
+            limits=engine_limits(configuration.limits, soft),
             hops=configuration.limits.hops,
             extensions=Extensions(starttls=context, auth=kind in ("submission", "submissions")),
             router=self._router,
@@ -101,7 +115,13 @@ class Reception:
             clock=self._clock,
             random=self._random,
             guests=self._guests,
-            witness=self._witness if kind == "transfer" else None,
+            decision=decision,
+            neighbourhood=neighbourhood,
+            tally=self._tally,
+            pressure=self._pressure,
+            sources=self._sources,
+            greet_seconds=configuration.policy.greet_delay,
+            soft=soft,
         )
 
     async def _listen(self, desk: Desk, sock: socket.socket) -> None:
@@ -127,18 +147,17 @@ class Reception:
         await self._service.stop()
         self._guests.shutdown()
         await self._guests.gone(grace)
-        if self._witness is not None:
-            self._witness.close()
-        if self._lookups is not None:
-            self._lookups.close()
         await self._acceptance.drained()
+        await sources.close(self._sources)
         if self._chores is not None:
             self._chores.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._chores
+        self._tally.tell(self._clock(), at_once=True)
         await self._flush()
-        if self._directory is not None:
-            self._directory.close()
+        for hearing in (self._directory, self._door):
+            if hearing is not None:
+                hearing.close()
         self._login.close()
 
     async def _keep_house(self) -> None:
@@ -146,11 +165,28 @@ class Reception:
         while True:
             await asyncio.sleep(CHORES_SECONDS)
             try:
+                self._tally.tell(self._clock())
                 await self._flush()
+                await self._pressure.look()
+                for chore in self._sources.chores:
+                    await chore()
+                await self._sweep()
                 if self._certificates is not None:
                     self._certificates.refresh()
             except Exception:
                 _log.exception("A chore of reception failed; it is tried again")
+
+    def _forget(self) -> None:
+        """An operator changed what is remembered of strangers."""
+        for act in self._sources.forgetting:
+            act()
+
+    async def _sweep(self) -> None:
+        """What is too old to matter leaves the tables of strangers."""
+        if self._clock() - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = self._clock()
+            with contextlib.suppress(Unavailable):
+                await self._bridge.read(sweep, int(self._clock() * 1000))
 
     async def _flush(self) -> None:
         with contextlib.suppress(Unavailable):  # the events stay in memory

@@ -140,6 +140,9 @@ AUTH_FAILED = Reply(535, "5.7.8", "Authentication failed")
 AUTH_TEMPORARY = Reply(454, "4.7.0", "Authentication is temporarily unavailable")
 TLS_REQUIRED = Reply(530, "5.7.0", "Say STARTTLS first")
 MUST_STARTTLS = TLS_REQUIRED
+ALIAS_FAILS = Reply(550, "5.2.1", "This address takes no mail")
+ALIAS_DEFERS = Reply(451, "4.2.1", "This address takes no mail at the moment")
+ADDRESS_LOOPS = Reply(550, "5.4.6", "This address leads back to itself")
 
 # What our client reports when the far side cannot take what we have (never sent over a wire)
 EIGHT_BIT_NOT_OFFERED = Reply(554, "5.6.3", "The far server does not take 8-bit content (RFC 6152)")

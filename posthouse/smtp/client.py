@@ -135,15 +135,19 @@ class Client(Flights):
         """NOOP: is the far side still there?"""
         return await self._command("NOOP", self._timeouts.mail)
 
-    async def probe(self, return_path: str, recipient: str) -> Reply:
-        """Would this recipient be taken? MAIL, RCPT, RSET; gives the reply that decides (a callout)."""
-        check_address(return_path)
-        check_address(recipient)
-        reply = await self._command(f"MAIL FROM:<{return_path}>", self._timeouts.mail)
-        if reply.positive:
-            reply = await self._command(f"RCPT TO:<{recipient}>", self._timeouts.rcpt)
+    async def probe(self, return_path: str, *recipients: str) -> tuple[Reply, ...]:
+        """Would these recipients be taken? The replies to MAIL and, where that was positive, to each RCPT (a callout).
+
+        Nothing is sent. Asks for SMTPUTF8 where an address is beyond ASCII (RFC 6531 §3.4).
+        """
+        for address in (return_path, *recipients):
+            check_address(address)
+        extra = "" if all(address.isascii() for address in (return_path, *recipients)) else " SMTPUTF8"
+        replies = [await self._command(f"MAIL FROM:<{return_path}>{extra}", self._timeouts.mail)]
+        for recipient in recipients if replies[0].positive else ():
+            replies.append(await self._command(f"RCPT TO:<{recipient}>", self._timeouts.rcpt))
         await self._command("RSET", self._timeouts.mail)
-        return reply
+        return tuple(replies)
 
     async def quit(self) -> None:
         """QUIT, wait shortly for the answer, close. Never raises: the work is done."""

@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol, ABC):
         "_ended",
         "_gone",
         "_heard",
+        "_held",
         "_keep_pending",
         "_limits",
         "_loop",
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol, ABC):
         self._paused = False  # we do not read from the client
         self._urgent = False  # a reply that must leave even if others are still awaited
         self._closing = self._gone = self._ended = self._early = False
+        self._held = False  # the greeting was held back
         self._reason = ""
         self._timer: asyncio.TimerHandle | None = None
         self._heard = self._opened = 0.0
@@ -74,8 +76,9 @@ class Connection(asyncio.Protocol, ABC):
         self._heard = self._opened = self._loop.time()
         self.tls = _tls_facts(transport)
         self._timer = self._loop.call_later(self._tick_seconds(), self._tick)
-        delay = self._session.greet_delay
+        delay = self._session.greet_delay(_peer(transport, self.tls, False).address)
         if delay > 0:
+            self._held = True
             self._loop.call_later(delay, self._greet)
         else:
             self._greet()
@@ -172,6 +175,8 @@ class Connection(asyncio.Protocol, ABC):
 
     def _say(self, reply: Reply) -> None:
         """Add a reply to the group; 421 also ends the connection (RFC 5321 §3.8)."""
+        if reply.code >= 500 and self._limits.soft_refusals:
+            reply = reply.softened()
         self._out.append(reply.octets)
         if reply.code == 421:
             self._close(str(reply))
@@ -259,7 +264,7 @@ class Connection(asyncio.Protocol, ABC):
     def _greet(self) -> None:
         if self._closing or self._transport is None:
             return
-        peer = _peer(self._transport, self.tls, self._early and self._session.greet_delay > 0)
+        peer = _peer(self._transport, self.tls, self._early and self._held)
         try:
             answer = self._session.greeting(peer)
         except Exception as error:

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 LINE_LIMIT = 512  # RFC 5321 §4.5.3.1.5: a reply line, with its code and CRLF
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463 §2
+_SOFTER = {530: 454, 534: 454, 535: 454, 538: 454, 550: 450, 552: 452}  # 451 for all others
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -53,6 +54,13 @@ class Reply:
     def with_text(self, text: str) -> Reply:
         """The same codes with another text."""
         return Reply(self.code, self.enhanced, text)
+
+    def softened(self) -> Reply:
+        """The same as something temporary, for 5yz (RFC 5321 §4.2.1); anything else as it is."""
+        if self.code < 500:
+            return self
+        enhanced = f"4{self.enhanced[1:]}" if self.enhanced else ""
+        return Reply(_SOFTER.get(self.code, 451), enhanced, self.text)
 
     def __str__(self) -> str:
         codes = f"{self.code} {self.enhanced}" if self.enhanced else str(self.code)

@@ -37,6 +37,7 @@ class Limits:
     data_seconds: float = 180.0  # between two blocks of content
     data_rate: int = 500  # octets per second a message must reach once data_seconds have passed
     total_seconds: float = 0.0  # of the connection; a transaction under way is allowed to finish
+    soft_refusals: bool = False  # say 4yz instead of every 5yz
     spool_above: int = 64 * 1024  # content up to here reaches the sink in a single write
 
 
@@ -113,7 +114,9 @@ class Session(Protocol):
 
     lmtp: bool
     limits: Limits
-    greet_delay: float  # seconds the greeting is held back to see who talks first; 0 for none
+
+    def greet_delay(self, address: str, /) -> float:
+        """Seconds the greeting of this client is held back to see who talks first; 0 for none."""
 
     def greeting(self, peer: Peer, /) -> MaybeReply:
         """220 to go on; any other reply is said and the connection closed."""

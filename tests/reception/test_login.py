@@ -12,7 +12,14 @@ from posthouse.configuration import Configuration
 from posthouse.directory import accounts
 from posthouse.reception import login
 from posthouse.reception.login import LONGEST_DELAY, Login, delay_after
+from posthouse.reception.policy.facts import Visit
 from posthouse.smtp import catalogue
+from posthouse.smtp.reply import Reply
+
+
+async def signs_in(door: Login, peer: str, identity: str, password: str, authorization: str) -> Reply:
+    """What a client hears."""
+    return (await door.sign_in(Visit("submission", peer), identity, password, authorization))[0]
 
 
 class Time:
@@ -50,12 +57,12 @@ def door(time: Time) -> Iterator[Login]:
 
 def test_the_right_password_signs_in_and_the_wrong_one_and_the_unknown_sound_the_same(door: Login) -> None:
     async def scene() -> None:
-        right = await door.sign_in("192.0.2.1", "Cleo@near.example", "correct horse battery", "")
+        right = await signs_in(door, "192.0.2.1", "Cleo@near.example", "correct horse battery", "")
         assert right is catalogue.AUTH_SUCCEEDED
-        wrong = await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
-        unknown = await door.sign_in("192.0.2.1", "eve@far.example", "wrong", "")
+        wrong = await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
+        unknown = await signs_in(door, "192.0.2.1", "eve@far.example", "wrong", "")
         assert wrong is unknown is catalogue.AUTH_FAILED
-        assert await door.sign_in("192.0.2.1", "no address", "", "") is catalogue.AUTH_FAILED
+        assert await signs_in(door, "192.0.2.1", "no address", "", "") is catalogue.AUTH_FAILED
 
     asyncio.run(scene())
     assert [event.kind for event in maillog.take()] == ["signed-in", *["sign-in-refused"] * 3]
@@ -64,8 +71,8 @@ def test_the_right_password_signs_in_and_the_wrong_one_and_the_unknown_sound_the
 def test_nobody_acts_for_somebody_else(door: Login) -> None:
     async def scene() -> None:
         good = ("192.0.2.1", "cleo@near.example", "correct horse battery")
-        assert await door.sign_in(*good, "CLEO@near.example") is catalogue.AUTH_SUCCEEDED
-        assert await door.sign_in(*good, "owen@far.example") is catalogue.AUTH_FAILED
+        assert await signs_in(door, *good, "CLEO@near.example") is catalogue.AUTH_SUCCEEDED
+        assert await signs_in(door, *good, "owen@far.example") is catalogue.AUTH_FAILED
 
     asyncio.run(scene())
 
@@ -73,14 +80,14 @@ def test_nobody_acts_for_somebody_else(door: Login) -> None:
 def test_each_failure_makes_the_same_client_wait_longer_and_no_other(door: Login, time: Time) -> None:
     async def scene() -> None:
         for _ in range(4):
-            await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
+            await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
         assert time.slept == [delay_after(2), delay_after(3)]
-        assert await door.sign_in("192.0.2.9", "cleo@near.example", "correct horse battery", "") is (
+        assert await signs_in(door, "192.0.2.9", "cleo@near.example", "correct horse battery", "") is (
             catalogue.AUTH_SUCCEEDED
         )
         assert len(time.slept) == 2
         time.now += login.FORGOTTEN_AFTER + 1
-        await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
+        await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
         assert len(time.slept) == 2, "old failures are forgiven"
 
     asyncio.run(scene())
@@ -89,12 +96,12 @@ def test_each_failure_makes_the_same_client_wait_longer_and_no_other(door: Login
 def test_a_success_does_not_buy_new_guesses(door: Login, time: Time) -> None:
     async def scene() -> None:
         for _ in range(3):
-            await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
-        await door.sign_in("192.0.2.1", "cleo@near.example", "correct horse battery", "")
+            await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
+        await signs_in(door, "192.0.2.1", "cleo@near.example", "correct horse battery", "")
         slept = len(time.slept)
         time.now = time.now  # no time passes
-        await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
-        await door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "")
+        await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
+        await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
         assert len(time.slept) > slept
 
     asyncio.run(scene())
@@ -102,7 +109,7 @@ def test_a_success_does_not_buy_new_guesses(door: Login, time: Time) -> None:
 
 def test_attempts_that_pile_up_are_turned_away_at_once(door: Login) -> None:
     async def scene() -> None:
-        tries = [door.sign_in("192.0.2.1", "cleo@near.example", "wrong", "") for _ in range(15)]
+        tries = [signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "") for _ in range(15)]
         replies = await asyncio.gather(*tries)
         assert replies.count(catalogue.AUTH_TEMPORARY) == 15 - login.MOST_WAITING_PER_CLIENT
         assert replies.count(catalogue.AUTH_FAILED) == login.MOST_WAITING_PER_CLIENT
@@ -114,10 +121,10 @@ def test_a_database_that_is_gone_is_told_as_temporary(door: Login, monkeypatch: 
     def gone(*_: object) -> None:
         raise OSError("no disk")
 
-    monkeypatch.setattr(login.accounts, "check_password", gone)
+    monkeypatch.setattr(login.rights, "admit", gone)
 
     async def scene() -> None:
-        assert await door.sign_in("192.0.2.1", "cleo@near.example", "x", "") is catalogue.AUTH_TEMPORARY
+        assert await signs_in(door, "192.0.2.1", "cleo@near.example", "x", "") is catalogue.AUTH_TEMPORARY
 
     asyncio.run(scene())
 

@@ -13,6 +13,7 @@ from tests.reception.station import LETTER, Station, Talker, events, queued
 
 CLEO = base64.b64encode(f"\0cleo@near.example\0{PASSWORD}".encode()).decode()
 WRONG = base64.b64encode(b"\0cleo@near.example\0guess").decode()
+HERS = LETTER.replace(b"Ana <ana@far.example>", b"Cleo <cleo@near.example>")
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def test_who_signed_in_may_send_anywhere_and_lacking_fields_are_added(cleo: Talk
 
 def test_fields_that_are_there_are_not_added_again(cleo: Talker) -> None:
     cleo.says(f"AUTH PLAIN {CLEO}", 235)
-    cleo.envelope("ben@far.example")
-    cleo.content(b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n" + LETTER)
+    cleo.envelope("ben@far.example", return_path="cleo@near.example")
+    cleo.content(b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n" + HERS)
     assert b"Message-ID" not in queued()[0]["prefix"] and b"Date:" not in queued()[0]["prefix"]
 
 
@@ -75,7 +76,7 @@ def test_python_smtplib_signs_in_with_login_too(station: Station, trust: ssl.SSL
         client.ehlo()
         client.user, client.password = "cleo@near.example", PASSWORD
         assert client.auth("LOGIN", client.auth_login)[0] == 235
-        assert client.sendmail("cleo@near.example", ["ben@far.example"], LETTER) == {}
+        assert client.sendmail("cleo@near.example", ["ben@far.example"], HERS) == {}
     assert queued()[0]["recipients"] == ["ben@far.example"]
 
 
@@ -93,8 +94,8 @@ def test_submissions_speaks_tls_from_the_first_octet(opens: Opener, trust: ssl.S
     talker = Talker(station.place("submissions"), tls=trust)
     assert "STARTTLS" not in talker.says("EHLO laptop", 250)
     talker.says(f"AUTH PLAIN {CLEO}", 235)
-    talker.envelope("ben@far.example")
-    talker.content(LETTER)
+    talker.envelope("ben@far.example", return_path="cleo@near.example")
+    talker.content(HERS)
     assert b"with ESMTPSA" in queued()[0]["prefix"]
 
 

@@ -74,7 +74,7 @@ class RecordingSession:
     ) -> None:
         self.lmtp = lmtp
         self.limits = limits
-        self.greet_delay = greet_delay
+        self.delay = greet_delay
         self.offered = extensions or Extensions()
         self.slow = slow
         self.gate = gate
@@ -90,6 +90,9 @@ class RecordingSession:
         self.facts: list[TlsFacts] = []
         self.closings: list[str] = []
         self.gone = asyncio.Event()
+
+    def greet_delay(self, address: str) -> float:
+        return self.delay
 
     def greeting(self, peer: Peer) -> Reply | Awaitable[Reply]:
         self.peers.append(peer)

@@ -7,7 +7,9 @@ not be found out says so itself (`unknown`, `silent`, `failed`) and never counts
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import IO
 
+from posthouse.authenticity.spf import Spf
 from posthouse.reception.evidence import Evidence
 from posthouse.smtp.reply import Reply
 from posthouse.smtp.session import TlsFacts
@@ -91,14 +93,15 @@ class Edits:
 
     added: tuple[tuple[str, str], ...] = ()
     changed: tuple[tuple[str, int, str | None], ...] = ()
-    body: bytes | None = None
+    body: IO[bytes] | None = None  # to be read from its start; a large one lies in the scan spool without a name
     return_path: str | None = None
     recipients_added: tuple[str, ...] = ()
     recipients_removed: tuple[str, ...] = ()
+    inserted: tuple[tuple[int, str, str], ...] = ()  # at a place in the message's header: before its field number n
 
     def __bool__(self) -> bool:
         return any((self.added, self.changed, self.body is not None, self.return_path is not None,
-                    self.recipients_added, self.recipients_removed))  # fmt: skip
+                    self.recipients_added, self.recipients_removed, self.inserted))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,18 @@ class Scan:
     edits: Edits = Edits()
 
 
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The names an account may send with (RFC 6409 §6.1): keys of addresses (`address.key_of`), and whole domains."""
+
+    addresses: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Visit:
-    """One connection."""
+    """One connection. `role`: "stranger", "relay" (a relay network, or an MTA in front by LMTP) or "account" (a
+    submission listener, signed in or not yet)."""
 
     listener: str  # transfer, submission, submissions or lmtp
     address: str
@@ -130,13 +142,16 @@ class Visit:
     local_address: str = ""
     local_port: int = 0
     networks: frozenset[str] = frozenset()  # names of [networks] the client is in
+    role: str = "stranger"
     trusted: bool = False  # in relay_networks, or signed in
     account: str = ""  # the identity that signed in
     account_id: int | None = None
+    rights: Rights | None = None  # of the account that signed in
     tls: TlsFacts | None = None
     early: bool = False  # it talked before the greeting
     verb: str = ""
     helo: str = ""
+    helo_domain: str = ""  # of the name in HELO: "exists", "missing", "unknown", "" when not asked
     client_name: str | None = None  # confirmed by looking it up again; "" for none, None when not known
     listing: Listing | None = None
     standing: Standing | None = None
@@ -152,6 +167,7 @@ class Facts:
     recipients: list[str] = field(default_factory=list)  # accepted so far
     sender_domain: str = ""  # "exists", "missing" (no MX, A, AAAA or a null MX), "unknown", "" when not asked
     domain_listing: Listing | None = None  # of the return path's domain
+    spf: Spf | None = None  # of the return path, or of HELO where that is null, found out before the content came
     callout: Verified | None = None
     verified: dict[str, Verified] = field(default_factory=dict)  # of recipients, by address
     excess: tuple[Excess, ...] = ()
@@ -160,3 +176,4 @@ class Facts:
     header: bytes = b""  # of the message, without the empty line; bounded
     findings: tuple[tuple[str, str], ...] = ()  # of the content checks that need no scanner: (check, reason)
     scans: tuple[Scan, ...] = ()
+    item: int = 0  # the queue id it will have when it is accepted; 0 before its content has come

@@ -1,0 +1,350 @@
+"""Finding out what the modes of a visit need: begun as early as it can be, awaited where a reply depends on it.
+
+Each thing to find out has a name, which checks name in `needs`. A task stores what it found in `Visit` or `Facts` by
+itself, so nobody waits for what nobody needs; what fails or is late stays unknown and counts against nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from posthouse.content.spool import Spooled
+from posthouse.reception.evidence import Evidence, Inquiry, Witness, client_name
+from posthouse.reception.policy.facts import Excess, Facts, Listing, Scan, Standing, Verified, Visit, Waiting
+
+_log = logging.getLogger(__name__)
+OF_VISIT = frozenset(("client_name", "listing", "standing", "helo_domain"))
+OF_ENVELOPE = frozenset(("sender_domain", "domain_listing", "spf", "callout"))
+OF_CONTENT = frozenset(("evidence", "findings", "waiting", "scans"))
+
+
+class Blocklists(Protocol):
+    """DNS lists (RFC 5782). `deadline` on the event loop's clock. Never raises."""
+
+    async def of_address(self, address: str, deadline: float) -> Listing: ...
+
+    async def of_domain(self, domain: str, deadline: float) -> Listing: ...
+
+
+class Reputation(Protocol):
+    """What was seen before. `of` never raises; `learn` is told of what was accepted and what was refused."""
+
+    async def of(self, address: str, domain: str) -> Standing: ...
+
+    def learn(self, address: str, domain: str, good: bool) -> None: ...
+
+
+class Callouts(Protocol):
+    """Asks other hosts about addresses. Never raises, never later than its own deadline."""
+
+    async def sender(self, address: str, recipient: str) -> Verified: ...
+
+    async def recipient(self, address: str, next_hop: str) -> Verified: ...
+
+
+class Greylist(Protocol):
+    """Strangers have to come again."""
+
+    async def judge(
+        self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None, learn: bool = True
+    ) -> dict[str, Waiting]: ...
+
+    def passed(self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None) -> None: ...
+
+
+class Flood(Protocol):
+    """Rates. `excess` answers from memory; `count` is told what happened: "connections", "messages", "recipients",
+    "refused recipients"."""
+
+    def excess(
+        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
+    ) -> tuple[Excess, ...]: ...
+
+    def count(
+        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
+    ) -> None: ...
+
+
+class Scanners(Protocol):
+    """Programs that look at content. `scan` never raises and keeps each scanner's deadline."""
+
+    async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes) -> tuple[Scan, ...]: ...
+
+
+Existence = Callable[[str, float], Awaitable[str]]  # (domain, deadline) -> "exists", "missing" or "unknown"
+Findings = Callable[[bytes, Spooled], Awaitable[tuple[tuple[str, str], ...]]]  # (header, content) -> (check, reason)
+
+
+@dataclass
+class Sources:
+    """Who can be asked in this process; None where the configuration has nobody."""
+
+    seconds: float = 10.0  # for each thing to find out
+    witness: Witness | None = None  # and with it the DNS
+    blocklists: Blocklists | None = None
+    reputation: Reputation | None = None
+    callouts: Callouts | None = None
+    greylist: Greylist | None = None
+    flood: Flood | None = None
+    scanners: Scanners | None = None
+    sender_domain: Existence | None = None
+    helo_host: Existence | None = None
+    findings: Findings | None = None
+    learns: bool = True  # whether what is asked may be remembered; `posthouse policy try` leaves no trace
+    chores: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # about once a second
+    forgetting: list[Callable[[], object]] = field(default_factory=list)  # when an operator changed what is remembered
+    closing: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # before the database goes
+
+
+class Gathering:
+    """What is found out about one connection and the transaction that is open on it."""
+
+    __slots__ = ("_facts", "_inquiring", "_inquiry", "_sources", "_tasks", "_visit", "timings")
+
+    def __init__(self, sources: Sources, visit: Visit) -> None:
+        self._sources, self._visit = sources, visit
+        self._facts: Facts | None = None
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # by what is asked, and of whom
+        self._inquiry: Inquiry | None = None
+        self._inquiring = False
+        self.timings: dict[str, float] = {}  # seconds that finding out took
+
+    # -- the steps of a session -----------------------------------------------------------------------------------
+
+    def connected(self, needs: Iterable[str]) -> None:
+        """A client is here: begin what its address alone can tell."""
+        witness = self._sources.witness
+        if witness is not None and self._visit.role == "stranger":
+            self._inquiry = witness.inquire(self._visit.address)
+        self.begin(need for need in needs if need in OF_VISIT and need != "helo_domain")
+
+    def hello(self, needs: Iterable[str]) -> None:
+        """It said what it calls itself."""
+        self._drop("helo_domain")
+        self._visit.helo_domain = ""
+        if "helo_domain" in needs:
+            self.begin(("helo_domain",))
+
+    def opened(self, facts: Facts, needs: Iterable[str]) -> None:
+        """MAIL: a transaction begins."""
+        self._facts = facts
+        self.begin(need for need in needs if need in OF_ENVELOPE and need not in ("callout", "spf"))
+
+    def accepted(self) -> None:
+        """The first recipient was accepted: SPF can be asked while the content comes (RFC 7208 §2.2)."""
+        if self._inquiry is not None and self._facts is not None and not self._inquiring:
+            self._inquiring = True
+            self._inquiry.begin(self._visit.helo, self._facts.return_path)
+
+    def ended(self) -> None:
+        """The transaction is over, or its content is being judged."""
+        for name, whom in list(self._tasks):
+            if name not in OF_VISIT:
+                self._tasks.pop((name, whom)).cancel()
+        self._facts, self._inquiring = None, False
+        if self._inquiry is not None:
+            self._inquiry.end()
+
+    def closed(self) -> None:
+        """The client has gone."""
+        self.ended()
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+        if self._inquiry is not None:
+            self._inquiry.close()
+
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def begin(self, needs: Iterable[str], recipient: str = "", next_hop: str = "") -> None:
+        """Begin to find out what is needed and not yet asked. Content has its own step, `examine`."""
+        for need in needs:
+            if need in OF_CONTENT or need == "excess":
+                continue
+            whom = recipient if need == "verified" else ""
+            if (need, whom) not in self._tasks:
+                asked = self._asked(need, recipient, next_hop)
+                if asked is not None:
+                    self._tasks[need, whom] = asyncio.get_running_loop().create_task(self._find(need, asked))
+
+    def known(self, needs: Iterable[str], recipient: str = "") -> bool:
+        """Whether all of it is found out (or cannot be), so that nothing has to be awaited."""
+        return all(
+            (task := self._tasks.get((need, recipient if need == "verified" else ""))) is None or task.done()
+            for need in needs
+        )
+
+    async def settle(self, needs: Iterable[str], recipient: str = "") -> None:
+        """Wait until all of it is found out, or its time is over."""
+        tasks = [self._tasks.get((need, recipient if need == "verified" else "")) for need in needs]
+        waiting = [task for task in tasks if task is not None and not task.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._sources.seconds + 1.0)
+
+    def excess(self, facts: Facts, recipient: str = "", mailing_list: str = "") -> None:
+        """The rates that one more recipient (or, without one, one more connection) would exceed."""
+        flood = self._sources.flood
+        if flood is not None:
+            try:
+                facts.excess = flood.excess(self._visit, facts.return_path, recipient, mailing_list)
+            except Exception:
+                _log.exception("Rates were not looked at for a fault of ours")
+                facts.excess = ()
+
+    async def _find(self, need: str, asked: Awaitable[None]) -> None:
+        begun = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._limit(need)):
+                await asked
+        except TimeoutError:
+            pass  # it stays unknown
+        except Exception:
+            _log.exception("%s was not found out for a fault of ours", need)
+        self.timings[need] = time.perf_counter() - begun
+
+    def _limit(self, need: str) -> float | None:
+        return None if need in ("callout", "verified") else self._sources.seconds  # those keep their own
+
+    def _asked(self, need: str, recipient: str, next_hop: str) -> Awaitable[None] | None:
+        """The question; None where there is nobody to ask or nothing to ask about."""
+        sources, visit, facts = self._sources, self._visit, self._facts
+        deadline = asyncio.get_running_loop().time() + sources.seconds
+        path = facts.return_path if facts is not None else ""
+        if need == "client_name" and sources.witness is not None:
+            return self._name(deadline)
+        if need == "listing" and sources.blocklists is not None:
+            return _keep(visit, "listing", sources.blocklists.of_address(visit.address, deadline))
+        if need == "standing" and sources.reputation is not None:
+            return _keep(visit, "standing", sources.reputation.of(visit.address, ""))
+        if need == "helo_domain" and sources.helo_host is not None and _is_name(visit.helo):
+            return _keep(visit, "helo_domain", sources.helo_host(visit.helo, deadline))
+        if facts is None:
+            return None
+        if need == "verified" and sources.callouts is not None and next_hop:
+            return _into(facts.verified, recipient, sources.callouts.recipient(recipient, next_hop))
+        if need == "spf" and self._inquiry is not None:
+            return self._spf(facts)
+        if not path:
+            return None
+        domain = path.rpartition("@")[2]
+        if need == "sender_domain" and sources.sender_domain is not None and _is_name(domain):
+            return _keep(facts, "sender_domain", sources.sender_domain(domain, deadline))
+        if need == "domain_listing" and sources.blocklists is not None and _is_name(domain):
+            return _keep(facts, "domain_listing", sources.blocklists.of_domain(domain, deadline))
+        if need == "callout" and sources.callouts is not None:
+            return _keep(facts, "callout", sources.callouts.sender(path, recipient))
+        return None
+
+    async def _name(self, deadline: float) -> None:
+        witness = self._sources.witness
+        if self._inquiry is not None and witness is not None and witness.reverse:
+            self._visit.client_name = await self._inquiry.client_name()
+        elif witness is not None:
+            self._visit.client_name = await client_name(self._visit.address, witness.lookups, deadline)
+
+    async def _spf(self, facts: Facts) -> None:
+        self.accepted()
+        if self._inquiry is not None:
+            facts.spf = await self._inquiry.spf()
+
+    # -- the content ----------------------------------------------------------------------------------------------
+
+    def examines(self) -> bool:
+        """Whether evidence is written down for this visit, whatever the modes."""
+        return self._inquiry is not None
+
+    async def examine(self, facts: Facts, content: Spooled, needs: frozenset[str]) -> None:
+        """The evidence, and what the content itself shows. Never raises."""
+        sources = self._sources
+        if self._inquiry is not None:
+            self.accepted()
+            try:
+                facts.evidence = await self._inquiry.examine(content)
+            except Exception:
+                _log.exception("Evidence was not found out for a fault of ours")
+            else:
+                facts.spf = facts.evidence.sender or facts.evidence.helo
+                self._visit.client_name = facts.evidence.client_name
+        if "findings" in needs and sources.findings is not None:
+            try:
+                facts.findings = await sources.findings(facts.header, content)
+            except Exception:
+                _log.exception("The content was not looked at for a fault of ours")
+
+    async def wait(self, facts: Facts, recipients: Sequence[str]) -> None:
+        """Greylisting of the recipients that it concerns. Never raises."""
+        greylist = self._sources.greylist
+        if greylist is None or not recipients:
+            return
+        try:
+            facts.waiting = await greylist.judge(
+                self._visit, facts.return_path, recipients, facts.evidence, self._sources.learns
+            )
+        except Exception:
+            _log.exception("Greylisting was left out for a fault of ours")
+
+    async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes) -> None:
+        """What scanners say. Never raises."""
+        scanners = self._sources.scanners
+        if scanners is None:
+            return
+        try:
+            facts.scans = await scanners.scan(facts, content, trace_prefix)
+        except Exception:
+            _log.exception("The content was not scanned for a fault of ours")
+
+    # -- what became of it ----------------------------------------------------------------------------------------
+
+    def count(self, what: str, facts: Facts | None = None, recipient: str = "", mailing_list: str = "") -> None:
+        """Something that [flood] counts happened."""
+        if self._sources.flood is not None and self._sources.learns:
+            try:
+                path = facts.return_path if facts is not None else ""
+                self._sources.flood.count(what, self._visit, path, recipient, mailing_list)
+            except Exception:
+                _log.exception("A rate was not counted for a fault of ours")
+
+    def learn(self, facts: Facts, recipients: Sequence[str], good: bool) -> None:
+        """The message was accepted (`good`), or refused for what it is."""
+        sources = self._sources
+        if not sources.learns:
+            return
+        try:
+            if sources.reputation is not None:
+                sources.reputation.learn(self._visit.address, proven(facts), good)
+            if good and sources.greylist is not None:
+                sources.greylist.passed(self._visit, facts.return_path, recipients, facts.evidence)
+        except Exception:
+            _log.exception("What became of a message was not remembered for a fault of ours")
+
+    def _drop(self, need: str) -> None:
+        task = self._tasks.pop((need, ""), None)
+        if task is not None:
+            task.cancel()
+
+
+def proven(facts: Facts) -> str:
+    """The domain that is proved to have sent a message: by DKIM, else by SPF; "" for none."""
+    evidence = facts.evidence
+    if evidence is None:
+        return ""
+    author = evidence.dmarc.domain if evidence.dmarc.result == "pass" else ""
+    by_spf = (evidence.sender or evidence.helo).domains
+    return author or next(iter(evidence.dkim.domains), "") or next(iter(by_spf), "")
+
+
+async def _keep(where: Any, name: str, asked: Awaitable[Any]) -> None:
+    setattr(where, name, await asked)
+
+
+async def _into(where: dict[str, Any], key: str, asked: Awaitable[Any]) -> None:
+    where[key] = await asked
+
+
+def _is_name(domain: str) -> bool:
+    return bool(domain) and not domain.startswith("[")

@@ -1,0 +1,138 @@
+"""One transaction: its return path, which recipients are taken, and what policy says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from posthouse.content.spool import Spool
+from posthouse.database import Unavailable
+from posthouse.message.envelope import Recipient
+from posthouse.reception import handover
+from posthouse.reception.policy.decision import ACCEPT, REFUSE, Plan, judge
+from posthouse.reception.policy.facts import Facts
+from posthouse.routing import Destination, Refused, ToList, ToRelay, ToRemote, return_path_refusal
+from posthouse.smtp import catalogue
+from posthouse.smtp.reply import Reply
+from posthouse.smtp.session import FinalReply, ForwardPath, MaybeReply, ReturnPath
+
+if TYPE_CHECKING:
+    from posthouse.reception.session import Conversation
+
+_WITH_CONTENT = frozenset(("spf",))  # evidence finds it out while the content comes, unless a reply waits for it
+TAKES_REPORTS = "bounces"  # the role of a list's address that broken hosts, too, must reach
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One RCPT on its way: what was said, where it leads, and which modes hold."""
+
+    path: ForwardPath
+    address: str
+    key: object  # recipients with equal keys get one copy
+    mailing_list: str
+    plan: Plan
+
+
+class Transaction:
+    """From MAIL to the end of the content."""
+
+    __slots__ = ("answers", "facts", "path", "plan", "plans", "recipients", "talk")
+
+    def __init__(self, talk: Conversation, path: ReturnPath) -> None:
+        self.talk, self.path = talk, path
+        self.facts = Facts(talk.visit, path.address, path.size or 0)
+        self.plan: Plan | None = None  # of the first recipient
+        self.recipients: dict[object, Recipient] = {}
+        self.plans: dict[str, Plan] = {}  # by the address of the recipient
+        self.answers: list[str] = []  # LMTP: whose reply each accepted RCPT gets at the end
+        if talk.gathering is not None:
+            talk.gathering.opened(self.facts, talk.stance.base.rcpt_needs)
+
+    def recipient(self, path: ForwardPath) -> MaybeReply:
+        """RCPT: where does it lead? Answered from memory where that is certain."""
+        talk = self.talk
+        address = path.address
+        if "@" not in address:  # RFC 5321 §4.1.1.3: <postmaster> alone
+            address = f"{address}@{talk.desk.host}"
+        destination = talk.desk.router.known(address, talk.visit.trusted)
+        if destination is None:
+            return self._look(path, address)
+        return self._decide(path, address, destination)
+
+    async def _look(self, path: ForwardPath, address: str) -> Reply:
+        try:
+            destination = await self.talk.desk.router.route(address, self.talk.visit.trusted)
+        except Unavailable as trouble:
+            return self.talk.no("rcpt", catalogue.TEMPORARILY_UNAVAILABLE, address, str(trouble)[:300])
+        answer = self._decide(path, address, destination)
+        return answer if isinstance(answer, Reply) else await answer
+
+    def _decide(self, path: ForwardPath, address: str, destination: Destination) -> MaybeReply:
+        talk = self.talk
+        kind = type(destination)
+        if isinstance(destination, Refused):
+            if talk.gathering is not None and destination.reply.permanent:
+                talk.gathering.count("refused recipients", self.facts, address)
+            return talk.no("rcpt", destination.reply, address, destination.why)
+        if talk.lmtp and isinstance(destination, ToRelay | ToRemote):
+            # LMTP is the last hop (RFC 2033 §1): it takes what lives here and passes nothing on.
+            return talk.no("rcpt", catalogue.RELAYING_DENIED, address, "LMTP takes mail for our own addresses only")
+        refusal = return_path_refusal(destination, self.path.address)
+        if refusal is not None:
+            return talk.no("rcpt", refusal, address)
+        mailing_list = destination.list_address if isinstance(destination, ToList) else ""
+        plan = talk.stance.plan(address.rpartition("@")[2], mailing_list)
+        if self.plan is None:
+            self.plan = plan
+        elif plan.content_modes != self.plan.content_modes and not talk.lmtp:
+            return talk.no("rcpt", catalogue.SEND_SEPARATELY, address, "other modes hold for its content")
+        # Two spellings of one list address are one posting; else the list would send everything twice.
+        key: object = destination if kind is ToList else address
+        place = _Place(path, address, key, mailing_list, plan)
+        if plan.rcpt or plan.tag_needs:
+            gathering = talk.gathering
+            needs = plan.rcpt_needs
+            if gathering is not None and (needs or plan.tag_needs):
+                next_hop = destination.domain if isinstance(destination, ToRelay) else ""
+                if isinstance(destination, ToList) and destination.role == TAKES_REPORTS:
+                    needs = needs - {"callout"}
+                gathering.begin(needs | plan.tag_needs - _WITH_CONTENT, address, next_hop)
+                if not gathering.known(needs, address):
+                    return self._settled(place, needs)
+            return self._judged(place)
+        return self._accept(place)
+
+    async def _settled(self, place: _Place, needs: frozenset[str]) -> Reply:
+        if self.talk.gathering is not None:
+            await self.talk.gathering.settle(needs, place.address)
+        return self._judged(place)
+
+    def _judged(self, place: _Place) -> Reply:
+        talk, address = self.talk, place.address
+        if talk.gathering is not None and "excess" in place.plan.needs:
+            talk.gathering.excess(self.facts, address, place.mailing_list)
+        verdict = judge(place.plan.rcpt, self.facts, talk.stance.rules, address)
+        if verdict.action != ACCEPT:
+            if talk.gathering is not None and verdict.action == REFUSE:
+                talk.gathering.count("refused recipients", self.facts, address)
+            return talk.denied("rcpt", verdict, address, handover.found_words(self.facts))
+        return self._accept(place)
+
+    def _accept(self, place: _Place) -> Reply:
+        gathering, path = self.talk.gathering, place.path
+        if gathering is not None:
+            if not self.recipients:
+                gathering.accepted()
+            gathering.count("recipients", self.facts, place.address, place.mailing_list)
+        kept = self.recipients.setdefault(place.key, Recipient(place.address, path.notify, path.original_recipient))
+        self.plans.setdefault(kept.address, place.plan)
+        self.facts.recipients.append(place.address)
+        if self.talk.lmtp:
+            self.answers.append(kept.address)
+        return catalogue.RCPT_OK
+
+    def end(self, spool: Spool) -> FinalReply | Awaitable[FinalReply]:
+        """The content has come."""
+        return handover.end(self, spool)
