@@ -1,19 +1,18 @@
-"""How much may come how fast: counted in memory, shared with other processes and hosts in the background.
+"""How much may come how fast: counted in memory, shared with other processes and hosts in the background (`counting`).
 
-`excess` and `count` never wait. A counter that stays small is never written; one that grows is added to the database
-about once a second, and what the others counted comes back with it.
+`excess` and `count` never wait.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from posthouse import configuration
-from posthouse.database import Bridge, Unavailable
+from posthouse.database import Bridge
 from posthouse.encounters import counts
-from posthouse.encounters.counts import Addition, Rate, Total
+from posthouse.encounters.counts import Rate
 from posthouse.encounters.keys import network_of
+from posthouse.reception.counting import Counters
 from posthouse.reception.limits import Networks, client_key
 from posthouse.reception.policy.facts import Excess, Visit
 
@@ -21,21 +20,6 @@ CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED = "connections", "messages", "recipie
 SHARE = 10  # a network with less than one in so many of an object's rate is not held back for it
 ALL_BEYOND = 4  # times an object's rate: then everybody is
 WORTH_SHARING = 10  # one in so many of a rate: below it no other process needs to know
-MOST_UNSENT = 50_000  # additions that wait while the database is gone
-
-
-class _Counter:
-    """What this process knows of one rate. `unsent` of `fresh` are not in the database yet."""
-
-    __slots__ = ("earlier", "fresh", "rate", "shared", "slot", "unsent")
-
-    def __init__(self, rate: Rate, slot: int) -> None:
-        self.rate, self.slot = rate, slot
-        self.fresh = self.earlier = self.unsent = 0
-        self.shared = False
-
-    def total(self) -> Total:
-        return Total(self.slot, self.fresh, self.earlier)
 
 
 class Flood:
@@ -51,9 +35,7 @@ class Flood:
         """`hosts` expands `@NAME` in a list of networks (see Configuration)."""
         self._settings, self._bridge, self._clock = settings, bridge, clock
         self._exempt = Networks(hosts(settings.exempt_networks))
-        self._counters: OrderedDict[tuple[str, str], _Counter] = OrderedDict()
-        self._grown: dict[tuple[str, str], None] = {}
-        self._over: list[Addition] = []  # of windows that ended before they were written
+        self._counters = Counters(settings.remembered, WORTH_SHARING)
 
     def excess(
         self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
@@ -79,49 +61,22 @@ class Flood:
         accepted) or "refused recipients" (one that does not exist)."""
         now = self._clock()
         for rate in self._of_client(visit, (what,)):
-            self._add(rate, now)
+            self._counters.add(rate, now)
         if what in (MESSAGES, RECIPIENTS) and self._counts(visit):
             network = network_of(visit.address)
             objects = (return_path, "", "") if what == MESSAGES else ("", recipient, mailing_list)
             for rate in self._of_objects(*objects):
-                self._add(rate, now)
-                self._add(_share(rate, network), now)
+                self._counters.add(rate, now)
+                self._counters.add(_share(rate, network), now)
 
     def forget(self) -> None:
         """An operator changed what is counted: begin at what the database says."""
-        self._counters.clear()
-        self._grown.clear()
-        self._over.clear()
+        self._counters.forget()
 
     async def flush(self) -> None:
         """Add to the database what grew, and learn what others counted. While it cannot be had, memory alone counts."""
-        if not self._grown and not self._over:
-            return
-        now = self._clock()
-        sent, self._over = self._over, []
-        for name in self._grown:
-            counter = self._counters.get(name)
-            if counter is None:
-                continue
-            self._roll(counter, now)
-            if counter.unsent:
-                sent.append(Addition(counter.rate, counter.slot, counter.unsent))
-                counter.unsent = 0
-        sent += self._over
-        self._over = []
-        self._grown.clear()
-        if not sent:
-            return
-        try:
-            totals = await self._bridge.write(counts.add_many, sent)
-        except Unavailable:
-            self._over = (sent + self._over)[:MOST_UNSENT]
-            return
-        for one in sent:
-            counter = self._counters.get((one.rate.whose, one.rate.what))
-            total = totals.get(one.rate.id)
-            if counter is not None and total is not None:
-                _learn(counter, total)
+        if self._counters.grown:
+            await self._counters.flush(self._bridge, self._clock())
 
     # -- which rates --------------------------------------------------------------------------------------------------
 
@@ -170,66 +125,22 @@ class Flood:
         elif recipient and settings.messages_per_recipient:
             yield Rate(f"recipient {recipient.lower()}", MESSAGES, settings.messages_per_recipient, settings.window)
 
-    # -- counting -----------------------------------------------------------------------------------------------------
+    # -- looking ------------------------------------------------------------------------------------------------------
 
     def _exceeds(self, rate: Rate, now: float) -> Excess | None:
-        counter = self._counters.get((rate.whose, rate.what))
-        if counter is None:
+        total = self._counters.total(rate, now)
+        if total is None or counts.rate_at(now, rate.seconds, total) < rate.most:
             return None
-        self._roll(counter, now)
-        total = counter.total()
-        if counts.rate_at(now, rate.seconds, total) < rate.most:
-            return None
-        return Excess(
-            rate.whose, rate.what, rate.most, rate.seconds, counts.below_in(now, rate.seconds, total, rate.most)
-        )
+        retry = counts.below_in(now, rate.seconds, total, rate.most)
+        return Excess(rate.whose, rate.what, rate.most, rate.seconds, retry)
 
     def _has_share(self, rate: Rate, visit: Visit, now: float) -> bool:
         """Whether this client's network is among those that make so much of it; a small part is nobody's flood."""
-        counter = self._counters.get((rate.whose, rate.what))
-        if counter is not None and counts.rate_at(now, rate.seconds, counter.total()) >= ALL_BEYOND * rate.most:
+        if self._counters.rate(rate, now) >= ALL_BEYOND * rate.most:
             return True
-        own = _share(rate, network_of(visit.address))
-        return self._exceeds(own, now) is not None
-
-    def _add(self, rate: Rate, now: float) -> None:
-        name = (rate.whose, rate.what)
-        counter = self._counters.get(name)
-        if counter is None:
-            counter = self._counters[name] = _Counter(rate, int(now // rate.seconds))
-            while len(self._counters) > self._settings.remembered:
-                forgotten = self._counters.popitem(last=False)[0]
-                self._grown.pop(forgotten, None)
-        else:
-            self._counters.move_to_end(name)
-            self._roll(counter, now)
-        counter.fresh += 1
-        counter.unsent += 1
-        if counter.shared or counter.fresh >= max(1, rate.most // WORTH_SHARING):
-            counter.shared = True
-            self._grown[name] = None
-
-    def _roll(self, counter: _Counter, now: float) -> None:
-        """Begin the present window, if it is another one than the counter's."""
-        slot = int(now // counter.rate.seconds)
-        if slot <= counter.slot:
-            return
-        if counter.shared and counter.unsent:
-            self._over.append(Addition(counter.rate, counter.slot, counter.unsent))
-            del self._over[MOST_UNSENT:]
-        counter.earlier = counter.fresh if slot == counter.slot + 1 else 0
-        counter.slot, counter.fresh, counter.unsent = slot, 0, 0
-        counter.shared = counter.earlier >= max(1, counter.rate.most // WORTH_SHARING)
+        return self._exceeds(_share(rate, network_of(visit.address)), now) is not None
 
 
 def _share(rate: Rate, network: str) -> Rate:
     """How much of a rate one network makes."""
     return Rate(f"{rate.whose} from {network}", rate.what, max(1, rate.most // SHARE), rate.seconds)
-
-
-def _learn(counter: _Counter, total: Total) -> None:
-    """What all processes counted replaces what this one knew; what it counted since comes on top."""
-    if total.slot == counter.slot:
-        counter.fresh, counter.earlier = total.fresh + counter.unsent, total.earlier
-    elif total.slot == counter.slot - 1:
-        counter.earlier = max(counter.earlier, total.fresh)

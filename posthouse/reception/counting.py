@@ -1,0 +1,134 @@
+"""Counters in memory that decay, added in the background to what other processes and hosts count.
+
+`add` and `rate` never wait. A counter that stays small is never written; one that grows is added to the database by
+`flush`, and what the others counted comes back with it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from posthouse.database import Bridge, Unavailable
+from posthouse.encounters import counts
+from posthouse.encounters.counts import Addition, Rate, Total
+
+MOST_UNSENT = 50_000  # additions that wait while the database is gone
+_Name = tuple[str, str]
+
+
+class _Counter:
+    """What this process knows of one rate. `unsent` of `fresh` are not in the database yet."""
+
+    __slots__ = ("earlier", "fresh", "rate", "shared", "slot", "unsent")
+
+    def __init__(self, rate: Rate, slot: int) -> None:
+        self.rate, self.slot = rate, slot
+        self.fresh = self.earlier = self.unsent = 0
+        self.shared = False
+
+    def total(self) -> Total:
+        return Total(self.slot, self.fresh, self.earlier)
+
+
+class Counters:
+    """The counters of one process: at most `most` of them, shared from a `worth`-th part of their rate on."""
+
+    def __init__(self, most: int, worth: int) -> None:
+        self._most, self._worth = most, worth
+        self._counters: OrderedDict[_Name, _Counter] = OrderedDict()
+        self._grown: dict[_Name, None] = {}
+        self._over: list[Addition] = []  # of windows that ended before they were written
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+    def add(self, rate: Rate, now: float) -> None:
+        """One more. `now`: seconds since 1970."""
+        name = (rate.whose, rate.what)
+        counter = self._counters.get(name)
+        if counter is None:
+            counter = self._counters[name] = _Counter(rate, int(now // rate.seconds))
+            while len(self._counters) > self._most:
+                forgotten = self._counters.popitem(last=False)[0]
+                self._grown.pop(forgotten, None)
+        else:
+            self._counters.move_to_end(name)
+            self._roll(counter, now)
+        counter.fresh += 1
+        counter.unsent += 1
+        if counter.shared or counter.fresh >= max(1, rate.most // self._worth):
+            counter.shared = True
+            self._grown[name] = None
+
+    def total(self, rate: Rate, now: float) -> Total | None:
+        """What is counted of a rate; None for nothing."""
+        counter = self._counters.get((rate.whose, rate.what))
+        if counter is None:
+            return None
+        self._roll(counter, now)
+        return counter.total()
+
+    def rate(self, rate: Rate, now: float) -> float:
+        """How many are in the window that slides."""
+        total = self.total(rate, now)
+        return 0.0 if total is None else counts.rate_at(now, rate.seconds, total)
+
+    def forget(self) -> None:
+        """Begin at what the database says."""
+        self._counters.clear()
+        self._grown.clear()
+        self._over.clear()
+
+    @property
+    def grown(self) -> bool:
+        """Whether `flush` has something to do."""
+        return bool(self._grown or self._over)
+
+    async def flush(self, bridge: Bridge, now: float) -> None:
+        """Add to the database what grew, and learn what others counted. While it cannot be had, memory alone counts."""
+        sent = self._take(now)
+        if not sent:
+            return
+        try:
+            totals = await bridge.write(counts.add_many, sent)
+        except Unavailable:
+            self._over = (sent + self._over)[:MOST_UNSENT]
+            return
+        for one in sent:
+            counter = self._counters.get((one.rate.whose, one.rate.what))
+            total = totals.get(one.rate.id)
+            if counter is not None and total is not None:
+                _learn(counter, total)
+
+    def _take(self, now: float) -> list[Addition]:
+        """What is to be sent."""
+        sent = []
+        for name in self._grown:
+            counter = self._counters.get(name)
+            if counter is not None:
+                self._roll(counter, now)
+                if counter.unsent:
+                    sent.append(Addition(counter.rate, counter.slot, counter.unsent))
+                    counter.unsent = 0
+        self._grown.clear()
+        over, self._over = self._over, []
+        return over + sent
+
+    def _roll(self, counter: _Counter, now: float) -> None:
+        """Begin the present window, if it is another one than the counter's."""
+        slot = int(now // counter.rate.seconds)
+        if slot <= counter.slot:
+            return
+        if counter.shared and counter.unsent and len(self._over) < MOST_UNSENT:
+            self._over.append(Addition(counter.rate, counter.slot, counter.unsent))
+        counter.earlier = counter.fresh if slot == counter.slot + 1 else 0
+        counter.slot, counter.fresh, counter.unsent = slot, 0, 0
+        counter.shared = counter.earlier >= max(1, counter.rate.most // self._worth)
+
+
+def _learn(counter: _Counter, total: Total) -> None:
+    """What all processes counted replaces what this one knew; what it counted since comes on top."""
+    if total.slot == counter.slot:
+        counter.fresh, counter.earlier = total.fresh + counter.unsent, total.earlier
+    elif total.slot == counter.slot - 1:
+        counter.earlier = max(counter.earlier, total.fresh)
