@@ -58,9 +58,15 @@ class House:
     """Reception and delivery in this process, in an event loop of their own; the web through `Browser`."""
 
     def __init__(
-        self, chosen: Configuration, outside: Outside, clock: Clock | None = None, smarthost: str = ""
+        self,
+        chosen: Configuration,
+        outside: Outside,
+        clock: Clock | None = None,
+        smarthost: str = "",
+        policy: dict[str, Any] | None = None,
     ) -> None:
         self.smarthost = smarthost
+        self.policy = {"greylist": "off"} | (policy or {})  # nobody waits for a second try unless that is the test
         self.clock = clock or Clock()
         self.outside = outside
         outside.house = self
@@ -91,6 +97,7 @@ class House:
             delivery=dataclasses.replace(
                 self.configuration.delivery, port=self.outside.port, ignore_targets=[], smarthost=self.smarthost
             ),
+            policy=dataclasses.replace(self.configuration.policy, **self.policy),
             maillog=configuration.Maillog(stderr=False),
             web=dataclasses.replace(self.configuration.web, base_url="https://lists.example"),
         )
@@ -173,12 +180,16 @@ def _socket() -> socket.socket:
 
 @contextlib.contextmanager
 def running(
-    chosen: Configuration, outside: Outside | None = None, clock: Clock | None = None, smarthost: str = ""
+    chosen: Configuration,
+    outside: Outside | None = None,
+    clock: Clock | None = None,
+    smarthost: str = "",
+    policy: dict[str, Any] | None = None,
 ) -> Iterator[House]:
-    """A house that is open inside the block."""
+    """A house that is open inside the block; `policy`: modes and settings of `[policy]` other than the defaults."""
     far = outside or Outside()
     far.start()
-    house = House(chosen, far, clock, smarthost)
+    house = House(chosen, far, clock, smarthost, policy)
     try:
         house.open()
         yield house
