@@ -281,7 +281,7 @@ class Bridge:
 
     async def read(self, act: Callable[..., T], *arguments: Any) -> T:
         """Call an act that only reads."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, guarded, act, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _reading, act, *arguments)
 
     async def write(self, act: Callable[..., T], *arguments: Any) -> T:
         """Call an act inside a write transaction."""
@@ -307,6 +307,17 @@ class Bridge:
             pool.shutdown(wait=True)
 
 
+def _reading(act: Callable[..., T], *arguments: Any) -> T:
+    """A read; a connection that the server has closed meanwhile (it was restarted) costs one more try, no failure."""
+    kept = connection.connection is not None and connection.vendor == "postgresql"
+    try:
+        return guarded(act, *arguments)
+    except Unavailable:
+        if not kept:
+            raise
+        return guarded(act, *arguments)
+
+
 def _in_transaction(act: Callable[..., T], *arguments: Any) -> T:
     with transaction():
         return act(*arguments)
@@ -315,25 +326,13 @@ def _in_transaction(act: Callable[..., T], *arguments: Any) -> T:
 class GroupCommit(Generic[Item, Result]):
     """Lets items that arrive together share one transaction, and so one fsync.
 
-    While one transaction runs, the items that come meanwhile gather for the next. Whoever knows how many items are
-    on their way says so by `expected` (those that wait already included): then a transaction that would begin without
-    some of them waits for them, at most PATIENCE seconds. `act` gets a list of items and returns as many results.
-    When a batch fails for a fault of one item, the items are tried one by one; when the database is unavailable,
-    every item of the batch gets Unavailable.
+    While one transaction runs, the items that come meanwhile gather for the next; nobody waits for those that are
+    still on their way. `act` gets a list of items and returns as many results. When a batch fails for a fault of one
+    item, the items are tried one by one; when the database is unavailable, every item of the batch gets Unavailable.
     """
 
-    PATIENCE = 0.002  # about what a commit costs: waiting longer would cost more than it saves
-
-    def __init__(
-        self,
-        bridge: Bridge,
-        act: Callable[[Sequence[Item]], Sequence[Result]],
-        most: int = 500,
-        expected: Callable[[], int] | None = None,
-    ) -> None:
-        self._bridge, self._act, self._most, self._expected = bridge, act, most, expected
-        self._enough: asyncio.Event | None = None
-        self._in_vain = 0  # waits, one after another, that brought nothing: somebody is on the way but slow
+    def __init__(self, bridge: Bridge, act: Callable[[Sequence[Item]], Sequence[Result]], most: int = 500) -> None:
+        self._bridge, self._act, self._most = bridge, act, most
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -343,8 +342,6 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._running is None:
             self._running = asyncio.get_running_loop().create_task(self._run())
-        elif self._enough is not None and self._complete():
-            self._enough.set()
         return future
 
     async def drained(self) -> None:
@@ -355,28 +352,10 @@ class GroupCommit(Generic[Item, Result]):
     async def _run(self) -> None:
         try:
             while self._waiting:
-                if not self._complete():
-                    await self._gather()
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._commit(batch)
         finally:
             self._running = None
-
-    def _complete(self) -> bool:
-        return self._expected is None or len(self._waiting) >= min(self._expected(), self._most)
-
-    async def _gather(self) -> None:
-        self._in_vain += 1
-        if self._in_vain > 3 and self._in_vain % 32:
-            return
-        before = len(self._waiting)
-        self._enough = asyncio.Event()
-        patience = asyncio.get_running_loop().call_later(self.PATIENCE, self._enough.set)
-        await self._enough.wait()
-        patience.cancel()
-        self._enough = None
-        if len(self._waiting) > before:
-            self._in_vain = 0
 
     async def _commit(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

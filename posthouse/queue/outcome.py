@@ -48,7 +48,8 @@ def record_outcomes(batch: Sequence[Outcome], now: int) -> None:
     """
     if not batch:
         return
-    unique = {outcome.claimed.id: outcome for outcome in batch}
+    # Told twice in one batch (a claim that was lost and tried again by the same process): a delivery is a fact.
+    unique = {one.claimed.id: one for one in sorted(batch, key=lambda one: one.result == DELIVERED)}
     with database.transaction():
         _lock_messages({outcome.claimed.message.item for outcome in batch})
         ours = _still_ours([one for one in unique.values() if one.result != DELIVERED])

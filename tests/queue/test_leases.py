@@ -134,6 +134,15 @@ def test_an_outcome_told_twice_is_one_outcome(database: Configuration, result: s
     assert [count("queue_event"), count("queue_delivery"), count("content_content")] == before
 
 
+@pytest.mark.parametrize("first", [DELIVERED, DEFERRED])
+def test_of_two_words_about_one_delivery_the_fact_counts(database: Configuration, first: str) -> None:
+    enqueue(arrival("ana@far.example"))
+    [one] = claim(register("here:1", NOW), NOW, 10, 10)
+    second = DEFERRED if first == DELIVERED else DELIVERED
+    record_outcomes([Outcome(one, result, "mx", "said", next_attempt=NOW + 1) for result in (first, second)], NOW)
+    assert count("queue_delivery") == count("content_content") == 0
+
+
 def test_what_takes_its_deliverer_down_is_tried_less_and_less(database: Configuration) -> None:
     enqueue(arrival("ana@far.example"))
     now, waits = NOW, []

@@ -56,7 +56,7 @@ def test_a_domain_added_on_another_host_is_ours_at_once(ana: Talker, postgresql:
     until(lambda: ana.says("RCPT TO:<garden@new.example>").startswith("550 5.1.1"))
 
 
-def test_a_server_that_cuts_its_connections_costs_a_451_for_what_meets_a_cut_one(ana: Talker) -> None:
+def test_a_server_that_cuts_its_connections_costs_at_most_one_451_at_the_end_of_a_message(ana: Talker) -> None:
     ana.envelope(GARDEN)
     ana.content(LETTER)
     with connection.cursor() as cursor:
@@ -65,11 +65,13 @@ def test_a_server_that_cuts_its_connections_costs_a_451_for_what_meets_a_cut_one
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     ana.says("MAIL FROM:<ana@far.example>", 250)
-    until(lambda: ana.says(f"RCPT TO:<{GARDEN}>").startswith("250"))
+    for _ in range(3):  # each reading thread had a connection, and asks again over a new one
+        ana.says("RCPT TO:<nobody@lists.example>", "550 5.1.1")
+    ana.says(f"RCPT TO:<{GARDEN}>", 250)
     reply = ana.content(LETTER, None)
     if not reply.startswith("250"):
         assert reply.startswith("451 4.3.0")
         ana.says("MAIL FROM:<ana@far.example>", 250)
-        until(lambda: ana.says(f"RCPT TO:<{GARDEN}>").startswith("250"))  # each thread has a connection to lose
+        ana.says(f"RCPT TO:<{GARDEN}>", 250)
         ana.content(LETTER)
     assert len(queued()) == 2
