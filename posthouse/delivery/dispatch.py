@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Sequence
 from posthouse.delivery.author_policy import AuthorPolicies
 from posthouse.delivery.couriers import expansion, mailing_list
 from posthouse.delivery.couriers.outbox import Outbox
+from posthouse.delivery.couriers.pipe import Programs
 from posthouse.delivery.couriers.remote import Remote
 from posthouse.delivery.endings import Endings
 from posthouse.delivery.home import Act, Errand, Home
@@ -17,8 +18,17 @@ from posthouse.delivery.recorder import Recorder
 from posthouse.delivery.trouble import Scope, Stage, Trouble, status_of
 from posthouse.lists.addresses import POSTING
 from posthouse.queue.claim import Claimed
-from posthouse.queue.outcome import DEFERRED, FAILED
-from posthouse.routing.destination import Destination, Refused, ToAddresses, ToList, ToRelay, ToRemote
+from posthouse.queue.outcome import DEFERRED, DELIVERED, FAILED, Outcome
+from posthouse.routing.destination import (
+    Destination,
+    Refused,
+    ToAddresses,
+    ToList,
+    ToNowhere,
+    ToPipe,
+    ToRelay,
+    ToRemote,
+)
 from posthouse.routing.router import Router
 
 log = logging.getLogger(__name__)
@@ -38,11 +48,12 @@ class Dispatch:
         hostname: str,
         most_recipients: int,
         policies: AuthorPolicies,
+        programs: Programs,
     ) -> None:
         self._router, self._remote, self._outbox, self._home = router, remote, outbox, home
         self._recorder, self._endings, self._hostname = recorder, endings, hostname
         self._most_recipients = max(1, most_recipients)
-        self._policies = policies
+        self._policies, self._programs = policies, programs
         self._asking: set[asyncio.Task[None]] = set()
 
     def deliver(self, batch: Sequence[Claimed]) -> None:
@@ -94,6 +105,10 @@ class Dispatch:
                     self._home.add(Errand(claimed, self._to_list(destination, "")))
                 case ToAddresses():
                     self._home.add(Errand(claimed, self._to_addresses(destination)))
+                case ToPipe():
+                    self._programs.add(Job(claimed.message, [claimed]), destination)
+                case ToNowhere(why):
+                    self._recorder.add(Outcome(claimed, DELIVERED, "nowhere", why, "2.0.0", local=True))
                 case Refused(reply, why):
                     result = FAILED if reply.permanent else DEFERRED
                     status = status_of(Stage.RCPT, reply)

@@ -18,6 +18,7 @@ from posthouse.delivery.author_policy import AuthorPolicies
 from posthouse.delivery.claims import MOST_PER_DESTINATION, Claims
 from posthouse.delivery.contents import Contents
 from posthouse.delivery.couriers.outbox import Outbox
+from posthouse.delivery.couriers.pipe import Programs
 from posthouse.delivery.couriers.remote import Remote
 from posthouse.delivery.dialling import Dialler
 from posthouse.delivery.dispatch import Dispatch
@@ -110,10 +111,11 @@ class Runner:
         self.remote = Remote(self._world(), Ways(self._configuration, self._finder()))
         trial = self._configuration.trial
         self._outbox = Outbox(self._packer, self._recorder, self._endings) if trial else None
+        self._programs = Programs(self._configuration.pipes, self._packer, self._recorder, self._endings)
         self._dispatch = Dispatch(
             self._router, self.remote, self._outbox, self._home, self._recorder, self._endings,
             self._configuration.host, settings.recipients_per_transaction,
-            AuthorPolicies(self._bridge, None if trial else self._resolver, clock),
+            AuthorPolicies(self._bridge, None if trial else self._resolver, clock), self._programs,
         )  # fmt: skip
 
     def _world(self) -> World:
@@ -164,7 +166,7 @@ class Runner:
         self._home.drop()
         if self._outbox is not None:
             await self._outbox.stop()
-        await self.remote.stop(grace)
+        await asyncio.gather(self.remote.stop(grace), self._programs.stop(grace))
         try:
             async with asyncio.timeout(max(grace, 1.0)):
                 await self._home.drained()

@@ -1,7 +1,9 @@
 """Where an address leads: to a list, to people, to another host, or nowhere with a reason.
 
 Read in this order: `destination` (the possible answers), `precedence` (the decision, one switch read top to bottom),
-`explanation` (the same in words), `router` (the decision remembered, for reception's hot path).
+`places` (what each line of the switch asks), `expanding` (an alias and all it comes to), `lookups/` (databases of
+others), `explanation` (the same in words), `router` (the decision remembered, for reception's hot path), `lint` (what
+is wrong with the aliases).
 """
 
 from posthouse.routing.destination import (
@@ -9,6 +11,8 @@ from posthouse.routing.destination import (
     Refused,
     ToAddresses,
     ToList,
+    ToNowhere,
+    ToPipe,
     ToRelay,
     ToRemote,
     return_path_refusal,
@@ -23,6 +27,8 @@ __all__ = [
     "Router",
     "ToAddresses",
     "ToList",
+    "ToNowhere",
+    "ToPipe",
     "ToRelay",
     "ToRemote",
     "explain",

@@ -46,6 +46,23 @@ class ToAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class ToPipe:
+    """A program that an alias file names. `alias`: whose entry it is; `detail`: what stood behind the `+`."""
+
+    command: str
+    alias: str
+    detail: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToNowhere:
+    """Taken and dropped, as an alias wants it; `why` is a sentence."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The address leads nowhere (5yz) or cannot be decided now (4yz); `why` is a sentence for the maillog."""
 
@@ -53,7 +70,7 @@ class Refused:
     why: str
 
 
-Destination = ToList | ToRemote | ToRelay | ToAddresses | Refused
+Destination = ToList | ToRemote | ToRelay | ToAddresses | ToPipe | ToNowhere | Refused
 
 
 def return_path_refusal(destination: Destination, return_path: str) -> Reply | None:

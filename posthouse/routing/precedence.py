@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
-from posthouse import configuration
-from posthouse.address import AddressError, normal_domain, parse
-from posthouse.directory import accounts, domains
-from posthouse.lists import addresses
-from posthouse.routing.destination import Destination, Refused, ToAddresses, ToList, ToRelay, ToRemote
+from functools import partial
+
+from posthouse.address import Address, AddressError
+from posthouse.directory.alias_files import FileTrouble
+from posthouse.routing import places
+from posthouse.routing.destination import Destination, Refused, ToRelay, ToRemote
+from posthouse.routing.expanding import waits
+from posthouse.routing.inquiry import Inquiry
+from posthouse.routing.lookups.desk import desk
+from posthouse.routing.places import our_name, relay_domains
 from posthouse.smtp import catalogue
 
-POSTMASTER = "postmaster"
-NOT_POSTED_TO = {"paused": catalogue.LIST_PAUSED, "closed": catalogue.LIST_CLOSED}  # states of a list
+__all__ = ["denied", "malformed", "our_name", "relay_domains", "route"]
 
 
-def route(address: str, may_relay: bool = False) -> Destination:
+def route(address: str, may_relay: bool = False, inquiry: Inquiry | None = None) -> Destination:
     """Where `address` leads. `may_relay`: whether the one who asks may send to domains that are not ours.
 
-    Reads the database: a list made a moment ago is found, a removed one is not.
+    Reads the database and the alias files: what was made a moment ago is found, what was removed is not. Without an
+    `inquiry` lookups in databases of others are asked in this thread, which may wait for their deadlines.
     """
-    if address.lower() == POSTMASTER:  # RFC 5321 §4.1.1.3: the one address without a domain
-        return _postmaster()
+    inquiry = inquiry or Inquiry(desk().ask_here)
     try:
-        wanted = parse(address)
+        wanted = places.as_address(address)
     except AddressError as error:
         return malformed(error)
-    domain = wanted.domain
-    ours = domains.is_ours(domain)
+    onward = partial(route, may_relay=True, inquiry=inquiry)  # an alias may lead anywhere
+    return (
+        _elsewhere(wanted, may_relay, inquiry)
+        or places.program(wanted, may_relay, inquiry)
+        or places.file_alias(wanted, inquiry, onward)
+        or places.database_alias(wanted, inquiry, onward)
+        or places.postmaster(wanted, inquiry)
+        or places.looked_up(wanted, inquiry, onward)
+        or places.mailing_list(wanted, inquiry)
+        or places.legacy_list(wanted, inquiry, onward)
+        or places.site_contact(wanted, inquiry)
+        or places.system_user(wanted, inquiry, onward)
+        or places.catch_all(wanted, inquiry, onward)
+        or Refused(catalogue.NO_SUCH_MAILBOX, f"{wanted.domain} is ours and has no such address")
+    )
 
-    if wanted.local_part.lower() == POSTMASTER and (ours or domain == our_name()):  # RFC 5321 §4.5.1
-        return _postmaster()
-    if ours:
-        found = addresses.find(wanted.local_part, domain)
-        if found is not None and found.role == addresses.POSTING and found.state in NOT_POSTED_TO:
-            return _not_posted_to(found)
-        if found is not None:
-            return ToList(found.list_pk, found.address, found.role, found.detail)
-        return Refused(catalogue.NO_SUCH_MAILBOX, f"{domain} is ours and has no such address")
+
+def _elsewhere(wanted: Address, may_relay: bool, inquiry: Inquiry) -> Destination | None:
+    """A domain that is not ours."""
+    domain = wanted.domain
+    try:
+        if domain in inquiry.ours_too or places.is_ours(domain):
+            inquiry.tell(wanted, "our domains", f"{domain} is ours")
+            return None
+    except FileTrouble as trouble:
+        return waits(f"it cannot be known which domains are ours: {trouble}")
+    inquiry.tell(wanted, "our domains", f"{domain} is none of them")
     if domain in relay_domains():
+        inquiry.tell(wanted, "relay domains", f"{domain} is one of them")
         return ToRelay(domain)
     if may_relay:
         return ToRemote(domain)
     return denied(domain)
-
-
-def _not_posted_to(found: addresses.ListAddress) -> Refused:
-    """A paused or closed list refuses postings while the author's host still listens; its other addresses work."""
-    reply = NOT_POSTED_TO[found.state]
-    owner = addresses.of(found.address, addresses.OWNER)
-    return Refused(reply.with_text(f"{reply.text}; its owners are at {owner}"), f"{found.address} is {found.state}")
 
 
 def denied(domain: str) -> Refused:
@@ -58,47 +71,3 @@ def denied(domain: str) -> Refused:
 def malformed(error: AddressError) -> Refused:
     """The answer to what is no address."""
     return Refused(catalogue.BAD_RECIPIENT.with_text(f"{catalogue.BAD_RECIPIENT.text}: {error.rule}"), error.rule)
-
-
-def our_name() -> str:
-    """This host's own name as a mail domain, or "" when it cannot be one."""
-    return _normal(configuration.active().host)
-
-
-def relay_domains() -> frozenset[str]:
-    """The domains we are a backup MX for, in their normal spelling."""
-    return _normal_set(tuple(configuration.active().reception.relay_domains))
-
-
-def _postmaster() -> Destination:
-    """RFC 5321 §4.5.1: mail for the postmaster always reaches a person."""
-    # A superuser known only as postmaster of our own domain would get the mail by way of this line, for ever.
-    local = {our_name(), *(facts.name for facts in domains.all_domains())}
-    people = tuple(
-        address
-        for address in accounts.superuser_addresses()
-        if not (address.lower().startswith(f"{POSTMASTER}@") and address.rpartition("@")[2].lower() in local)
-    )
-    if people:
-        return ToAddresses(people, "the postmaster's mail goes to every superuser")
-    return Refused(
-        catalogue.TEMPORARILY_UNAVAILABLE,
-        "there is no superuser who could get the postmaster's mail; make one with `posthouse accounts create`",
-    )
-
-
-def _normal(name: str) -> str:
-    try:
-        return normal_domain(name)
-    except AddressError:
-        return ""
-
-
-_sets: dict[tuple[str, ...], frozenset[str]] = {}
-
-
-def _normal_set(names: tuple[str, ...]) -> frozenset[str]:
-    if names not in _sets:
-        _sets.clear()
-        _sets[names] = frozenset(_normal(name) for name in names) - {""}
-    return _sets[names]

@@ -14,6 +14,7 @@ from posthouse.database import Bridge, Unavailable
 from posthouse.directory import accounts, domains
 from posthouse.lists import creation
 from posthouse.routing import Destination, Refused, Router, ToAddresses, ToList, ToRemote, router
+from posthouse.routing.inquiry import Inquiry
 
 GARDEN = "garden@lists.example"
 
@@ -104,8 +105,8 @@ def test_a_late_answer_from_before_a_change_is_not_remembered(
     looked, may_answer = threading.Event(), threading.Event()
     plain = router.precedence.route
 
-    def slow(address: str, may_relay: bool = False) -> Destination:
-        found = plain(address, may_relay)
+    def slow(address: str, may_relay: bool, inquiry: Inquiry) -> Destination:
+        found = plain(address, may_relay, inquiry)
         looked.set()
         may_answer.wait(20)
         return found
