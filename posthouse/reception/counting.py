@@ -84,21 +84,22 @@ class Counters:
         """Whether `flush` has something to do."""
         return bool(self._grown or self._over)
 
-    async def flush(self, bridge: Bridge, now: float) -> None:
-        """Add to the database what grew, and learn what others counted. While it cannot be had, memory alone counts."""
+    async def flush(self, bridge: Bridge, now: float) -> bool:
+        """Add to the database what grew, and learn what others counted. False: it is gone, and memory alone counts."""
         sent = self._take(now)
         if not sent:
-            return
+            return True
         try:
             totals = await bridge.write(counts.add_many, sent)
         except Unavailable:
             self._over = (sent + self._over)[:MOST_UNSENT]
-            return
+            return False
         for one in sent:
             counter = self._counters.get((one.rate.whose, one.rate.what))
             total = totals.get(one.rate.id)
             if counter is not None and total is not None:
                 _learn(counter, total)
+        return True
 
     def _take(self, now: float) -> list[Addition]:
         """What is to be sent."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from posthouse import database as bridge_to
 from posthouse import maillog
 from posthouse.configuration import Configuration
 from posthouse.directory import accounts
@@ -20,6 +21,9 @@ from posthouse.smtp.reply import Reply
 async def signs_in(door: Login, peer: str, identity: str, password: str, authorization: str) -> Reply:
     """What a client hears."""
     return (await door.sign_in(Visit("submission", peer), identity, password, authorization))[0]
+
+
+GOOD = ("cleo@near.example", "correct horse battery", "")
 
 
 class Time:
@@ -65,7 +69,9 @@ def test_the_right_password_signs_in_and_the_wrong_one_and_the_unknown_sound_the
         assert await signs_in(door, "192.0.2.1", "no address", "", "") is catalogue.AUTH_FAILED
 
     asyncio.run(scene())
-    assert [event.kind for event in maillog.take()] == ["signed-in", *["sign-in-refused"] * 3]
+    maillog.flush()
+    kinds = [row[0] for row in bridge_to.fetch("SELECT kind FROM queue_event ORDER BY id")]
+    assert kinds == ["signed-in", *["sign-in-refused"] * 3]
 
 
 def test_nobody_acts_for_somebody_else(door: Login) -> None:
@@ -130,10 +136,83 @@ def test_a_database_that_is_gone_is_told_as_temporary(door: Login, monkeypatch: 
 
 
 def test_the_memory_of_clients_is_bounded(door: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(login, "MOST_CLIENTS", 300)
+    monkeypatch.setattr(login, "MOST_REMEMBERED", 300)
     for number in range(2000):
-        door._client(f"192.0.2.{number}")
-    assert len(door._clients) <= 301
+        door._lane(f"192.0.2.{number}")
+    assert len(door._lanes) <= 301
+
+
+def test_many_addresses_that_guess_at_one_account_are_slow_and_its_usual_network_is_not(
+    door: Login, time: Time
+) -> None:
+    async def scene() -> None:
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        for number in range(20):
+            await signs_in(door, f"198.51.{number}.1", "cleo@near.example", "wrong", "")
+        assert time.slept[-1] == LONGEST_DELAY, "each guesser has one guess of its own, and waits for all of them"
+        slept = len(time.slept)
+        assert await signs_in(door, "192.0.2.77", *GOOD) is catalogue.AUTH_SUCCEEDED
+        assert len(time.slept) == slept, "the network where the account was used before"
+        assert await signs_in(door, "203.0.113.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        assert time.slept[slept:] == [LONGEST_DELAY], "anywhere else it takes longer, and works"
+        assert await signs_in(door, "203.0.113.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        assert len(time.slept) == slept + 1, "from then on that is a usual network too"
+
+    asyncio.run(scene())
+
+
+def test_who_shares_an_address_with_a_guesser_is_not_slowed_down(door: Login, time: Time) -> None:
+    async def scene() -> None:
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        for number in range(8):
+            await signs_in(door, "192.0.2.1", f"{number}@near.example", "wrong", "")
+        slept = len(time.slept)
+        assert slept > 4
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        assert len(time.slept) == slept
+
+    asyncio.run(scene())
+
+
+def test_strangers_that_pile_up_leave_the_threads_of_usual_networks_free(door: Login, time: Time) -> None:
+    async def scene() -> None:
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        door._checking = login.MOST_WAITING
+        assert await signs_in(door, "198.51.100.1", *GOOD) is catalogue.AUTH_TEMPORARY
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+
+    asyncio.run(scene())
+
+
+def test_hosts_count_failures_together_and_know_the_usual_networks(postgresql: Configuration) -> None:
+    accounts.create("cleo@near.example", "Cleo", password="correct horse battery")
+    time = Time()
+    here, there = Login(time, time.sleep), Login(time, time.sleep)
+
+    async def told(host: Login) -> None:
+        if host._flushing is not None:
+            await host._flushing
+
+    async def scene() -> None:
+        assert await signs_in(here, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+        for number in range(6):
+            await signs_in(here, f"198.51.{number}.1", "cleo@near.example", "wrong", "")
+        await told(here)
+        slept = len(time.slept)
+        await signs_in(there, "198.51.100.1", "cleo@near.example", "wrong", "")
+        await told(there)
+        await signs_in(there, "198.51.101.1", "cleo@near.example", "wrong", "")
+        assert time.slept[slept:] == [delay_after(7 - login.FREE_OF_AN_ACCOUNT)], "what the other host counted is known"
+        slept = len(time.slept)
+        for host in (here, there):
+            await here._threads(True).write(int)  # behind what waits to be written
+            assert await signs_in(host, "192.0.2.9", *GOOD) is catalogue.AUTH_SUCCEEDED
+        assert len(time.slept) == slept
+        await told(there)
+
+    asyncio.run(scene())
+    here.close()
+    there.close()
 
 
 def test_the_delay_doubles_from_the_second_failure_up_to_its_bound() -> None:
