@@ -49,13 +49,21 @@ class Policy:
     )
     attachment: str = setting("tag", "An attachment of a type in `bad_attachments`.", "mode")
     spam: str = setting("refuse", "A scanner's score is at its `refuse_at` or above.", "mode")
+    scanner: str = setting(
+        "refuse", "A scanner's or milter's own 4yz or 5yz. `refuse` says it as it is, `defer` a 4yz for either.", "mode"
+    )
     virus: str = setting("refuse", "A scanner found a virus; or the EICAR test file, with no scanner at all.", "mode")
 
+    dns_lists_at: float = setting(1.0, "The weight of all lists together from which `dns_lists` applies.")
+    domain_lists_at: float = setting(1.0, "The same for `domain_lists`.")
     blocked_networks: list[str] = setting([], "Networks that may not connect.", "networks")
     blocked_senders: list[str] = setting([], "Addresses, domains or `.domain` whose mail is not wanted.")
     inside_addresses: list[str] = setting([], "Local addresses of listeners for our own hosts alone (bulk injection).")
     inside_networks: list[str] = setting(
         [], "Who may connect to `inside_addresses`; relay networks always may.", "networks"
+    )
+    bad_standing: float = setting(
+        0.9, "The part of what came from a network and domain that must have been bad for `standing` to hold."
     )
     greet_delay: float = setting(6.0, "Seconds the greeting waits while `early_talker` is on.")
     bad_attachments: list[str] = setting(

@@ -43,6 +43,11 @@ class Reception:
         "Domains whose best MX is this host (by name or address, never loopback) are ours, as if they were listed; "
         "addresses in them exist only where aliases or lists say so.",
     )
+    soft_refusals: bool = setting(
+        False,
+        "Say 4yz instead of every 5yz, and keep what others refuse in the queue until it is too old: nothing is lost "
+        "while a configuration is tried out. Not for production.",
+    )
     banner: str = setting("Posthouse", "The word behind the host name in the greeting.")
 
 

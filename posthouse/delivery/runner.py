@@ -38,7 +38,7 @@ from posthouse.queue import claim as claiming
 from posthouse.queue import returning, sweep
 from posthouse.queue.errors import ClaimantGone
 from posthouse.queue.outcome import DEFERRED, FAILED, Outcome
-from posthouse.routing.router import Router
+from posthouse.routing import Router, primary_here
 from posthouse.smtp.client import Timeouts
 
 LOOK_SECONDS = 5.0  # the longest time without looking for due mail, should a word be lost
@@ -106,7 +106,7 @@ class Runner:
         self._endings = Endings(clock, self._random, settings.give_up_after)
         self._recorder = Recorder(self._bridge, self._endings.now, self._recorded)
         self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add)
-        self._router = Router(self._bridge, clock)
+        self._router = Router(self._bridge, clock, primary_here(self._configuration, clock), always=True)
         self._packer = Packer(self._bridge, Contents(self._bridge), clock)
         self.remote = Remote(self._world(), Ways(self._configuration, self._finder()))
         trial = self._configuration.trial

@@ -29,7 +29,7 @@ from posthouse.reception.service.listening import Service
 from posthouse.reception.session import Conversation
 from posthouse.reception.sources import open_sources
 from posthouse.reception.tally import Tally
-from posthouse.routing import Router
+from posthouse.routing import Router, primary_here
 from posthouse.smtp.server import Server
 from posthouse.smtp.session import Extensions
 
@@ -52,7 +52,7 @@ class Reception:
         self._guests = Guests()
         self._acceptance = Acceptance(bridge, configuration.data, configuration.limits.minimum_free_disk)
         self._login = Login(clock)
-        self._router = Router(bridge, clock)
+        self._router = Router(bridge, clock, primary_here(configuration, clock))
         self._certificates: Certificates | None = None
         self._directory: wake.Hearing | None = None
         self._chores: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class Reception:
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
         keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
         networks = Networks(configuration.hosts(configuration.reception.relay_networks))
-        self._sources = open_sources(configuration, self._bridge, self._clock)
+        self._sources = open_sources(configuration, self._bridge, self._clock, self._router)
         self._door = wake.hear(configuration, wake.DOOR, self._forget)
         if configuration.reception.soft_refusals:
             _log.warning("soft_refusals is on: every refusal is temporary, in and out. Not for production")
@@ -116,6 +116,7 @@ class Reception:
             random=self._random,
             guests=self._guests,
             decision=decision,
+            configuration=configuration,
             neighbourhood=neighbourhood,
             tally=self._tally,
             pressure=self._pressure,

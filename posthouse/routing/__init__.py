@@ -19,6 +19,7 @@ from posthouse.routing.destination import (
 )
 from posthouse.routing.explanation import explain
 from posthouse.routing.precedence import route
+from posthouse.routing.primary import primary_here
 from posthouse.routing.router import Router
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ToRelay",
     "ToRemote",
     "explain",
+    "primary_here",
     "return_path_refusal",
     "route",
 ]

@@ -12,9 +12,10 @@ import socket
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
-from posthouse.configuration import Configuration
+from posthouse.configuration import Configuration, endpoint
 from posthouse.dns.cache import Cache
 from posthouse.dns.lookups import LookupFailure, Lookups, TemporaryFailure
+from posthouse.dns.resolver import Resolver
 
 MOST_DOMAINS = 20_000
 KEPT = 60.0  # seconds an answer holds
@@ -90,10 +91,11 @@ class PrimaryHere:
         return None if failed else False
 
 
-def primary_here(configuration: Configuration, lookups: Lookups, clock: Callable[[], float]) -> PrimaryHere | None:
-    """What the setting asks for; None where it is off."""
-    if not configuration.reception.primary_mx_here:
+def primary_here(configuration: Configuration, clock: Callable[[], float]) -> PrimaryHere | None:
+    """What the setting asks for; None where it is off, and in a trial, which asks no nameserver anything."""
+    if not configuration.reception.primary_mx_here or configuration.trial:
         return None
+    lookups = Resolver([endpoint(text) for text in configuration.dns.nameservers], configuration.dns.timeout, clock)
     return PrimaryHere(lookups, {configuration.host.lower().rstrip(".")}, clock)
 
 

@@ -33,8 +33,8 @@ class Primary(Protocol):
     def known(self, domain: str) -> bool | None:
         """The answer from memory."""
 
-    async def holds(self, domain: str) -> bool:
-        """The answer; never raises."""
+    async def holds(self, domain: str) -> bool | None:
+        """The answer, None when nameservers cannot give it; never raises."""
 
 
 class Router:
@@ -100,7 +100,10 @@ class Router:
             found = self.known(address, may_relay)
             if found is not None:
                 return found
-        ours_too = await self._here(address, may_relay)
+        here = await self._here(address, may_relay)
+        if here is None and not may_relay:
+            return waits(f"nameservers do not say whether mail for {address} is ours")
+        ours_too = here or frozenset()
         asked: Asked = {}
         for _ in range(MOST_QUESTIONS):
             generation = self._generation
@@ -124,12 +127,13 @@ class Router:
             return
         self._lists[address] = found, alias_files.path_of(self._aliases, domain), inquiry.file_stamp
 
-    async def _here(self, address: str, may_relay: bool) -> frozenset[str]:
-        """The domain of the address, when nobody listed it and its best MX is this host."""
+    async def _here(self, address: str, may_relay: bool) -> frozenset[str] | None:
+        """The domain of the address, when nobody listed it and its best MX is this host; None: that cannot be known."""
         way = self._way_elsewhere(address.rpartition("@")[2])
         if self._primary is None or type(way) is not ToRemote or (may_relay and not self._always):
             return frozenset()
-        return frozenset((way.domain,)) if await self._primary.holds(way.domain) else frozenset()
+        here = await self._primary.holds(way.domain)
+        return None if here is None else frozenset((way.domain,)) if here else frozenset()
 
     def _way_elsewhere(self, domain: str) -> ToRemote | ToRelay | None:
         """The way to a domain that is not ours, remembered from now on; None when it is ours, or no domain."""

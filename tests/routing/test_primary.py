@@ -89,4 +89,4 @@ def test_only_addresses_of_this_machine_are_its_own() -> None:
 
 
 def test_it_is_off_by_default() -> None:
-    assert primary_here(Configuration(), FixedZone(), Clock()) is None
+    assert primary_here(Configuration(), Clock()) is None
