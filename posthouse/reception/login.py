@@ -213,6 +213,11 @@ class Login:
         self._lanes.move_to_end(key)
         return lane
 
+    def forget(self) -> None:
+        """An operator changed what is counted: begin at nothing."""
+        self._failures.forget()
+        self._failed_at.clear()
+
     def close(self) -> None:
         """Give the threads and their connections back."""
         if self._flushing is not None:

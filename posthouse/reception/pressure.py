@@ -22,6 +22,7 @@ LOOK_SECONDS = 10.0  # between looks at the queue and the disk
 BEHIND = {"stranger": 1.0, "relay": 1.5, "account": 2.0}
 RESERVE = {"stranger": 2.0, "relay": 1.5, "account": 1.0}  # times minimum_free_disk that must be free
 OPEN_AGAIN = 0.75
+MOST_COUNTED = 100_000  # deliveries, where nothing depends on how many are overdue
 
 
 class Pressure:
@@ -62,10 +63,8 @@ class Pressure:
         except OSError:
             self.free = -1
         if settings.behind:
-            most = int(settings.behind * max(BEHIND.values())) + 1
-            at, longer = int(self._clock() * 1000), settings.behind_seconds * 1000
             try:
-                self.overdue = await self._bridge.read(backlog.overdue, at, longer, most)
+                self.overdue = await self._bridge.read(late, settings, int(self._clock() * 1000))
             except Unavailable:
                 return
         self._decide()
@@ -85,6 +84,12 @@ class Pressure:
 
 
 _NAMES = {"stranger": "strangers", "relay": "relay networks", "account": "people who sign in"}
+
+
+def late(settings: configuration.Flood, now: int) -> int:
+    """How many deliveries are overdue, as far as it matters; `now` in ms."""
+    most = int(settings.behind * max(BEHIND.values())) + 1 if settings.behind else MOST_COUNTED
+    return backlog.overdue(now, settings.behind_seconds * 1000, most)
 
 
 def reason(

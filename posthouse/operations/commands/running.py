@@ -10,7 +10,7 @@ import click
 
 from posthouse import configuration
 from posthouse.operations import supervisor
-from posthouse.operations.output import UNAVAILABLE, answers, fail, json_option, say_json, table
+from posthouse.operations.output import UNAVAILABLE, answers, fail, json_option, now_ms, say_json, table
 
 
 @click.command()
@@ -114,9 +114,13 @@ def migrate(check: bool, as_json: bool) -> None:
 @answers
 def status(as_json: bool) -> None:
     """Show what is bound, by which program, and how much waits."""
+    from posthouse.database import free_bytes
     from posthouse.queue import operator
+    from posthouse.reception import pressure
 
     chosen = configuration.active()
+    late = pressure.late(chosen.flood, now_ms())
+    behind = pressure.state(chosen.flood, chosen.limits.minimum_free_disk, late, free_bytes(chosen.data))
     places = [
         (name, place)
         for name in ("transfer", "submission", "submissions", "lmtp")
@@ -127,10 +131,12 @@ def status(as_json: bool) -> None:
     counts = operator.counts()
     if as_json:
         found = [{"listener": name, "address": place, "held": held.strip()} for name, place, held in rows]
-        say_json({"listeners": found, "queue": counts})
+        say_json({"listeners": found, "queue": counts, "overdue": late, "come_later": behind})
         return
     table(("LISTENER", "ADDRESS", "BOUND"), ((name, place, held.strip() or "not bound") for name, place, held in rows))
     click.echo(
         f"Queue: {counts.messages} messages with {counts.waiting} recipients waiting, {counts.claimed} under way, "
         f"{counts.returning} to be returned; {counts.suspended_destinations} destinations suspended."
     )
+    for sentence in (f"{late} deliveries are overdue.",) * bool(late) + tuple(behind):
+        click.echo(sentence)
