@@ -8,7 +8,7 @@ from posthouse.lists.addresses import BOUNCES, CONFIRM, JOIN, LEAVE, OWNER, POST
 from posthouse.lists.arrived import DELIVERED, FAILED, Arrived, Taken
 from posthouse.lists.bans import ban_of
 from posthouse.lists.errors import NoSuchList
-from posthouse.lists.models import ACTIVE
+from posthouse.lists.models import ACTIVE, DISABLED
 from posthouse.lists.moderation.case import senders
 from posthouse.lists.subscription import list_of
 from posthouse.queue.claim import Claimed
@@ -45,6 +45,9 @@ def take(
     arrived = Arrived(
         message.item, message.content_id, bytes(message.prefix), message.return_path, message.origin, author_policy
     )
+    if mailing_list.state == DISABLED and role not in (BOUNCES, LEAVE, CONFIRM):
+        maillog.judged(now, arrived.item, mailing_list.address, "discard", "disabled", "The list is disabled.")
+        return Taken(DELIVERED, "discarded by the list: it is disabled", "2.0.0")
     if role == POSTING and mailing_list.state != ACTIVE:  # it was accepted before that; the report tells its author
         return Taken(FAILED, f"the mailing list {mailing_list.address} is {mailing_list.state}", "5.2.1")
     if role in (OWNER, JOIN) and (ban := ban_of(list_pk, senders(arrived))):
@@ -52,6 +55,8 @@ def take(
         return Taken(DELIVERED, "discarded by the list: one of its senders is banned", "2.0.0")
     if role == CONFIRM and replies.is_reply(detail):
         return replies.take(mailing_list, arrived, detail, now)
+    if role == REQUEST and (token := replies.token_of(arrived)):
+        return replies.take(mailing_list, arrived, token, now)
     if answered := autoresponses.take(mailing_list, arrived, role, now):
         return answered
     if role == POSTING:

@@ -21,6 +21,7 @@ from posthouse.lists.facts import ListFacts, checked, free, row_of, show
 from posthouse.lists.models import (
     ACTIVE,
     CLOSED,
+    DISABLED,
     PAUSED,
     Bounce,
     HeldPosting,
@@ -35,6 +36,7 @@ STATES: Mapping[str, str] = {
     ACTIVE: "it works",
     PAUSED: "it takes no postings and no new members for a while; leaving works, its archive can be read",
     CLOSED: "it takes no postings and no new members any more; its archive stays",
+    DISABLED: "it discards what comes to it and answers nothing, as if everybody were banned; leaving works",
 }
 RESTORABLE = timedelta(days=30)  # how long a removed list can be brought back
 _MARKED = re.compile(r"~\d+\Z")
@@ -54,7 +56,7 @@ class RemovedList:
 
 
 def set_state(address: int | str, state: str, reason: str = "", now: int | None = None) -> ListFacts:
-    """Let a list be active, paused or closed (STATES); its owners and moderators are told. `now` in milliseconds.
+    """Let a list be in one of STATES; its owners and moderators are told. `now` in milliseconds.
 
     `reason` is shown to visitors. Raises NoSuchList, BadSetting.
     """

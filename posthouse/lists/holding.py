@@ -1,24 +1,23 @@
-"""Held postings: listed, shown, released (back into the story behind its judge), rejected, discarded; once.
+"""Held postings: released (back into the story behind its judge), rejected, discarded; once. A discard can be undone.
 
-What happens to them by itself (they expire, moderators are reminded) is in `waiting`.
+How they are listed is in `inbox`; what happens to them by itself (they expire, moderators are reminded) in `waiting`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from posthouse import maillog
 from posthouse.address import AddressError, key_of
 from posthouse.content import keeping
 from posthouse.database import transaction
-from posthouse.directory.models import Account
-from posthouse.lists import bans, notices
-from posthouse.lists.addresses import list_pk
+from posthouse.directory.moments import moment
+from posthouse.lists import bans, notices, waiting
 from posthouse.lists.arrived import Arrived
 from posthouse.lists.errors import BadAddress, ListError, NoSuchHeld, TokenSpent
-from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, Membership
+from posthouse.lists.inbox import HeldFacts, count, discarded, from_author, held, show_held
+from posthouse.lists.models import HeldPosting
 from posthouse.lists.moderation import links
 from posthouse.lists.moderation.actions import set_action
 from posthouse.lists.moderation.links import ACCEPT, ACTS, BAN, DISCARD, REJECT, RELEASE
@@ -29,47 +28,6 @@ from posthouse.message.compose import Attached
 from posthouse.message.envelope import NULL_RETURN_PATH
 
 LONGEST_REASON = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class HeldFacts:
-    """A posting that waits. `content_id`: its exact bytes, in `content.keeping`."""
-
-    id: int
-    list_address: str
-    author: str
-    subject: str
-    message_id: str
-    size: int
-    rule: str
-    reason: str
-    held_at: datetime
-    item: int
-    return_path: str
-    content_id: int
-    hits: tuple[str, ...] = ()
-
-
-def held(mailing_list: int | str | None = None, account: int | None = None) -> list[HeldFacts]:
-    """What waits, oldest first: on one list, or on all that an account decides about, or everywhere.
-
-    Raises NoSuchList.
-    """
-    rows = HeldPosting.objects.filter(mailing_list__removed_at=None)  # a removed list's wait for its return
-    rows = rows.select_related("mailing_list__domain").order_by("id")
-    if mailing_list is not None:
-        rows = rows.filter(mailing_list_id=list_pk(mailing_list))
-    if account is not None and not Account.objects.filter(pk=account, is_superuser=True).exists():
-        theirs = Membership.objects.filter(
-            role__in=(OWNER, MODERATOR), address__account_id=account, address__verified_at__isnull=False
-        )
-        rows = rows.filter(mailing_list_id__in=theirs.values("mailing_list_id"))
-    return [_facts(row) for row in rows]
-
-
-def show_held(number: int) -> HeldFacts:
-    """One held posting. Raises NoSuchHeld."""
-    return _facts(_row(number))
 
 
 def release(number: int, by: str, now: int) -> int:
@@ -100,11 +58,29 @@ def reject(number: int, reason: str, by: str, now: int) -> None:
 
 
 def discard(number: int, by: str, now: int) -> None:
-    """Throw a posting away; nobody is told. `now` in milliseconds. Raises NoSuchHeld."""
+    """Throw a posting away; nobody is told. For some days `restore` brings it back. `now` in ms. Raises NoSuchHeld."""
     with transaction():
-        row = _take(number)
+        row = _row(number)
+        if not waiting.throw_away(row, by, now):
+            raise NoSuchHeld(f"no posting is held under number {number}; it was decided a moment ago")
         maillog.moderated(now, row.item, row.mailing_list.address, "discarded", by)
-        keeping.release([row.content_id])
+
+
+def restore(number: int, by: str, now: int) -> HeldFacts:
+    """Let a discarded posting wait again, as if it had been held now. `now` in milliseconds.
+
+    Raises NoSuchHeld when it was not discarded, or longer ago than `waiting.RESTORABLE`.
+    """
+    with transaction():
+        rows = HeldPosting.everything.filter(pk=number, mailing_list__removed_at=None)
+        row = rows.exclude(discarded_at=None).select_related("mailing_list__domain").first()
+        changed = {"discarded_at": None, "discarded_by": "", "held_at": moment(now)}
+        if row is None or not HeldPosting.everything.filter(pk=number, discarded_at=row.discarded_at).update(**changed):
+            raise NoSuchHeld(
+                f"no posting was discarded under number {number} in the last {waiting.RESTORABLE.days} days"
+            )
+        maillog.moderated(now, row.item, row.mailing_list.address, "restored", by)
+        return show_held(number)
 
 
 def ban_author(number: int, by: str, now: int) -> None:
@@ -176,13 +152,6 @@ def decide_many(numbers: Iterable[int], act: str, by: str, now: int, reason: str
     return Decided(tuple(done), tuple(gone))
 
 
-def from_author(number: int) -> list[HeldFacts]:
-    """Everything that waits on the same list from the author of this posting, it too. Raises NoSuchHeld."""
-    row = _row(number)
-    rows = HeldPosting.objects.filter(mailing_list=row.mailing_list_id, author__iexact=row.author)
-    return [_facts(one) for one in rows.select_related("mailing_list__domain").order_by("id")]
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a signed link would do: `act` is one of `ACTS`."""
@@ -233,24 +202,6 @@ def _arrived(row: HeldPosting) -> Arrived:
     )
 
 
-def _facts(row: HeldPosting) -> HeldFacts:
-    return HeldFacts(
-        id=row.pk,
-        list_address=row.mailing_list.address,
-        author=row.author,
-        subject=row.subject,
-        message_id=row.message_id,
-        size=row.size,
-        rule=row.rule,
-        reason=row.reason,
-        held_at=row.held_at,
-        item=row.item,
-        return_path=row.return_path,
-        content_id=row.content_id,
-        hits=tuple(row.hits.splitlines()),
-    )
-
-
 _BY_NAME: Mapping[str, Callable[[int, str, int], object]] = {
     RELEASE: release,
     DISCARD: discard,
@@ -258,6 +209,7 @@ _BY_NAME: Mapping[str, Callable[[int, str, int], object]] = {
     ACCEPT: accept_author,
 }
 __all__ = [
-    "ACTS", "Asked", "Decided", "HeldFacts", "accept_author", "act_by_token", "ban_author", "decide", "decide_many",
-    "discard", "expire", "forward", "from_author", "held", "look_at_token", "reject", "release", "show_held", "summary",
+    "ACTS", "Asked", "Decided", "HeldFacts", "accept_author", "act_by_token", "ban_author", "count", "decide",
+    "decide_many", "discard", "discarded", "expire", "forward", "from_author", "held", "look_at_token", "reject",
+    "release", "restore", "show_held", "summary",
 ]  # fmt: skip

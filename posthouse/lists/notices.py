@@ -20,6 +20,7 @@ from posthouse.queue.enqueue import Arrival, enqueue
 from posthouse.queue.identity import name_of, new_queue_id
 
 MOST_A_DAY = 10  # automatic answers that one address gets from one list
+NO_MORE = "no-more-today"
 _DAY = timedelta(days=1)
 
 
@@ -36,25 +37,29 @@ def send(
     reply_to: str = "",
     attachments: Sequence[Attached] = (),
     return_path: str = NULL_RETURN_PATH,
+    extra: Sequence[tuple[str, str]] = (),
 ) -> int:
     """Put the notice `kind` for these addresses in the queue: its queue id, 0 when none was sent. `now` in ms.
 
     Everybody gets it in their own language: one message for each language, text and simple HTML.
     It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
     it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
-    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list; `return_path`: of a probe alone,
-    whose bounce is what it is sent for.
+    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list,
+    and then is told, once, that there are no more today; `return_path`: of a probe alone, whose bounce is what it is
+    sent for; `extra`: further header fields.
     """
     reached = list(to) or accounts.superuser_addresses()
     if bounded:
-        reached = [address for address in reached if allowed(row, address, kind, now)]
+        within = [address for address in reached if allowed(row, address, kind, now)]
+        _tell_of_the_end(row, [one for one in reached if one not in within], now)
+        reached = within
     if not reached:
         return 0
     asked, others = languages.spoken(row, reached)
     groups: dict[str, list[str]] = {}
     for address in reached:
         groups.setdefault(asked.get(_key(address), others), []).append(address)
-    fields = _extra(reply_to, answers)
+    fields = [*_extra(reply_to, answers), *extra]
     sent = 0
     for language, people in groups.items():
         item = new_queue_id(now * 1000)
@@ -121,6 +126,18 @@ def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOS
         return False
     Notified.objects.create(mailing_list=row, address=key, kind=kind, at=moment(now))
     return True
+
+
+def _tell_of_the_end(row: MailingList, addresses: Sequence[str], now: int) -> None:
+    """Tell, once a day, who gets no further automatic messages today."""
+    since = moment(now) - _DAY
+    for address in addresses:
+        key = _key(address)
+        told = Notified.objects.filter(mailing_list=row, address=key, kind=NO_MORE, at__gte=since)
+        if not key or told.exists():
+            continue
+        Notified.objects.create(mailing_list=row, address=key, kind=NO_MORE, at=moment(now))
+        send(row, NO_MORE, [address], {"count": str(MOST_A_DAY)}, now=now)
 
 
 def render(row: MailingList, kind: str, values: Mapping[str, str], language: str = "") -> tuple[str, str]:

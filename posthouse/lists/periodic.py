@@ -67,7 +67,7 @@ class Due:
 def _expire(now: int) -> int:
     """All that is too old, in calls that are short each."""
     expired = 0
-    while done := waiting.expire(now):
+    while done := waiting.expire(now) + waiting.forget_discarded(now):
         expired += done
     return expired
 
@@ -87,7 +87,7 @@ JOBS: tuple[Job, ...] = (
     Job("bounces", "Whose delivery stopped after bounces is warned, or removed.", bounces.periodic, 5 * MINUTE),
     Job("volumes", "Digests of a new period begin a new volume.", digests.bump_due, DAY),
     Job("digests", "What was gathered for digests goes out.", digests.send_due, DAY, 12 * HOUR),
-    Job("expiry", "Held postings that waited too long are discarded.", _expire, HOUR),
+    Job("expiry", "Held postings that waited too long are discarded, discarded ones are forgotten.", _expire, HOUR),
     Job("reminders", "Moderators are reminded of what waits for them.", waiting.summary, DAY, 8 * HOUR),
     Job("purge", "Lists that were removed 30 days ago go for good.", changing.purge, DAY, 3 * HOUR),
     Job("clean-up", "Confirmations that ended and counts of yesterday are forgotten.", _clean, HOUR),

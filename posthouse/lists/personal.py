@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 
 from posthouse.lists.models import MailingList
+from posthouse.lists.placeholders import OF_READERS
 
 NONE, INDIVIDUAL, FULL = "none", "individual", "full"
 DEFAULT, VIRGIN, TO_OWNERS = "default-posting-pipeline", "virgin", "default-owner-pipeline"  # posting_pipeline
 PERSONAL = "personal"  # origin in the queue of copies whose words are filled in as they leave
-PLACEHOLDERS = (
-    "user_email", "user_name", "user_name_or_email", "user_delivered_to", "user_language", "user_optionsurl", "member",
-    "user_address", "user_name_or_address",
-)  # fmt: skip
-_NAMED = re.compile(r"\$(?:\{(?:" + "|".join(PLACEHOLDERS) + r")\}|(?:" + "|".join(PLACEHOLDERS) + r")(?![\w]))")
+_NAMED = re.compile(r"\$(?:\{(?:" + "|".join(OF_READERS) + r")\}|(?:" + "|".join(OF_READERS) + r")(?![\w]))")
 
 
 def is_personal(row: MailingList) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from posthouse import maillog
 from posthouse.lists import holding
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
@@ -13,11 +15,18 @@ from posthouse.lists.moderation.case import BEGINNING
 from posthouse.message.parsing import read
 
 _MACHINES = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Auto-Response-Suppress", "X-FC-MachineGenerated")
+_CONFIRM = re.compile(r"(?:^|[\s:])confirm\s+([a-z2-7]{26})\s*$", re.IGNORECASE)
 
 
 def is_reply(detail: str) -> bool:
     """Whether a -confirm+TOKEN address is that of a notice about a held posting."""
     return links.read_reply(detail) is not None
+
+
+def token_of(arrived: Arrived) -> str:
+    """The token in the subject of an answer to the message that a notice has attached, "" where there is none."""
+    found = _CONFIRM.search(arrived.subject)
+    return found[1] if found and is_reply(found[1]) else ""
 
 
 def _by_machine(arrived: Arrived) -> str:

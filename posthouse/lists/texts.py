@@ -46,6 +46,8 @@ NAMES: Mapping[str, str] = {
     "member-left": "list:admin:notice:unsubscribe",
     "moderate": "list:admin:action:post",
     "new-list": "domain:admin:notice:new-list",
+    "no-more-today": "list:user:notice:no-more-today",
+    "held-reply": "list:admin:action:reply",
     "news-refused": "list:admin:notice:news-refused",
     "not-a-member": "list:user:notice:not-a-member",
     "pending": "list:admin:notice:pending",

@@ -15,6 +15,7 @@ from posthouse.lists.models import HeldPosting, MailingList, Notified, Pending
 from posthouse.lists.subscription import list_of
 
 MOST_EXPIRED = 500  # in one call: a transaction stays short
+RESTORABLE = timedelta(days=14)  # how long a discarded posting can be brought back
 MOST_SHOWN = 50  # held postings named in a reminder
 _KIND = "pending"
 _BETWEEN = timedelta(hours=20)  # a daily job may come a little early
@@ -30,13 +31,28 @@ def expire(now: int) -> int:
             old = HeldPosting.objects.filter(mailing_list=pk, held_at__lt=moment(now) - timedelta(days=days))
             rows = list(old.select_related("mailing_list__domain").order_by("id")[: MOST_EXPIRED - expired])
             for row in rows:
-                if not HeldPosting.objects.filter(pk=row.pk).delete()[0]:
+                if not throw_away(row, "max_days_to_hold", now):
                     continue
                 reason = f"it waited {days} days"
                 maillog.moderated(now, row.item, row.mailing_list.address, "discarded", "max_days_to_hold", reason)
-                keeping.release([row.content_id])
                 expired += 1
     return expired
+
+
+def throw_away(row: HeldPosting, by: str, now: int) -> bool:
+    """Discard a held posting; of two that do, one wins. It stays for RESTORABLE. `now` in milliseconds."""
+    changed = {"discarded_at": moment(now), "discarded_by": by[:320]}
+    return bool(HeldPosting.objects.filter(pk=row.pk).update(**changed))
+
+
+def forget_discarded(now: int) -> int:
+    """Delete for good what was discarded longer ago than RESTORABLE, at most MOST_EXPIRED: how many. `now` in ms."""
+    with transaction():
+        old = HeldPosting.everything.filter(discarded_at__lt=moment(now) - RESTORABLE)
+        rows = list(old.order_by("discarded_at").values_list("pk", "content_id")[:MOST_EXPIRED])
+        HeldPosting.everything.filter(pk__in=[pk for pk, _ in rows]).delete()
+        keeping.release([content for _, content in rows])
+    return len(rows)
 
 
 def summary(now: int) -> int:

@@ -11,10 +11,11 @@ from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.models import Archive, Posting
 from posthouse.content.models import Content
 from posthouse.directory import accounts, domains
-from posthouse.lists import addresses, creation, holding, roster, waiting
-from posthouse.lists.errors import BadName, BadSetting, ListExists, NoSuchList
+from posthouse.lists import addresses, creation, holding, roster, subscription, waiting
+from posthouse.lists.errors import BadName, BadSetting, JoiningClosed, ListExists, NoSuchList
 from posthouse.routing import Refused, ToList, route
 from tests.lists.scene import DAY, arrives, copies, has_list, letter, notices_for, posts
+from tests.lists.scene import waiting as queued
 from tests.people import ANA, BEN, EVE, GARDEN, OWEN
 
 both = pytest.mark.usefixtures("database")
@@ -194,3 +195,30 @@ def test_the_trust_role_and_the_owners_of_the_domain_are_told_of_new_lists() -> 
     accounts.make_trusted(ANA, False)
     creation.create(PARK, [OWEN])
     assert [len(notices_for(one)) for one in (ANA, BEN)] == [1, 1]
+
+
+@both
+def test_a_disabled_list_discards_in_silence_and_lets_nobody_join_but_whoever_wants_leave() -> None:
+    pk = has_list(members=[ANA, BEN], subscription_policy="open")
+    creation.set_state(GARDEN, "disabled", "Abused.", now())
+    assert b"disabled" in notices_for(OWEN)[0]
+    before = len(waiting_notices())
+    for suffix in ("", "-owner", "-join", "-request"):
+        to = GARDEN.replace("@", f"{suffix}@")
+        assert leads_to(to)[0] == GARDEN  # nothing is refused: a sender learns nothing
+        reply = arrives(letter(ANA, to, "help", "help"), to, ANA).reply
+        assert reply == "discarded by the list: it is disabled"
+    assert (copies(), holding.held(), len(waiting_notices())) == ([], [], before)
+    with pytest.raises(JoiningClosed, match="disabled"):
+        subscription.request_join(GARDEN, EVE, "", now())
+    assert subscription.leave_now(pk, ANA, "link", now())
+    to = GARDEN.replace("@", "-leave@")
+    arrives(letter(BEN, to, "leave", ""), to, BEN)
+    assert b"confirm" in notices_for(BEN)[0].lower()
+    creation.set_state(GARDEN, "active", "", now())
+    posts(BEN)
+    assert copies() == [BEN]
+
+
+def waiting_notices() -> list[object]:
+    return list(queued("notice"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from email import message_from_bytes
+from email.message import Message
 
 import pytest
 
@@ -206,3 +208,50 @@ def test_a_person_has_an_action_of_their_own(action: str, number: int) -> None:
         actions.set_action(GARDEN, ANA, "burn")
     actions.set_action(GARDEN, EVE, "")
     assert roster.members(GARDEN, "nonmember") == []
+
+
+def _attached_reply(notice: bytes) -> Message:
+    """The message in a notice that is there to be answered."""
+    return next(part for part in message_from_bytes(notice).walk() if "confirm" in str(part["Subject"]))
+
+
+@both
+@pytest.mark.parametrize(("text", "done"), [("Approved: open sesame", "released"), ("No.", "discarded")])
+@pytest.mark.parametrize("way", ["reply-to", "request"])
+def test_the_attached_message_is_answered_as_mailmans(text: str, done: str, way: str) -> None:
+    has_list(members=[ANA], moderator_password="open sesame")
+    posts(EVE)
+    attached = _attached_reply(notices_for(OWEN)[0])
+    assert attached["From"] == "<garden-request@lists.example>"
+    to = str(attached["Reply-To" if way == "reply-to" else "From"]).strip("<>")
+    assert done in arrives(letter(OWEN, to, f"Re: {attached['Subject']}", text), to, OWEN).reply
+    assert (copies() == [ANA], holding.count()) == (done == "released", 0)
+
+
+@sqlite
+def test_the_subject_of_a_stranger_without_the_token_decides_nothing() -> None:
+    has_list(members=[ANA], moderator_password="open sesame")
+    posts(EVE)
+    attached = _attached_reply(notices_for(OWEN)[0])
+    word = str(attached["Subject"]).split()[-1]
+    for subject in (f"confirm {word[:-1]}", f"confirm {'a' * 26}", f"confirm {word} and more", word):
+        arrives(letter(EVE, "garden-request@lists.example", subject, "x"), "garden-request@lists.example", EVE)
+    assert holding.count() == 1
+
+
+@sqlite
+def test_the_notice_names_what_the_rules_found_and_what_they_did_not() -> None:
+    has_list(max_num_recipients="1", default_nonmember_action="defer")
+    posts(EVE, subject="", to=GARDEN)
+    fields = message_from_bytes(notices_for(OWEN)[0])
+    assert fields["X-Mailman-Rule-Hits"] == "max-recipients; no-subject"
+    misses = " ".join(str(fields["X-Mailman-Rule-Misses"]).split()).split("; ")
+    assert {"no-author", "approved", "banned-address", "nonmember", "size", "digests", "dmarc-mitigation"} <= set(
+        misses
+    )
+    assert not {"max-recipients", "no-subject"} & set(misses)
+    creation.set_settings(GARDEN, {"emergency": "yes"})
+    posts(EVE)
+    fields = message_from_bytes(notices_for(OWEN)[1])
+    assert fields["X-Mailman-Rule-Hits"] == "emergency"
+    assert "size" not in str(fields["X-Mailman-Rule-Misses"])  # nobody asked

@@ -110,7 +110,7 @@ PROVED: Mapping[str, Mapping[str, str]] = {
     "news": {
         "linked_newsgroup": f"{_NEWS}test_a_newsgroup_is_linked_by_its_name",
         "gateway_to_news": f"{_NEWS}test_only_a_list_that_wants_it_sends_to_news",
-        "gateway_to_mail": f"{_NEWS}test_without_the_gateway_to_mail_articles_stay_where_they_are",
+        "gateway_to_mail": f"{_NEWS}test_new_articles_become_postings_from_the_first_visit_on_and_never_go_back",
         "newsgroup_moderation": (
             f"{_NEWS}test_a_moderated_newsgroup_gets_approved_articles_and_may_want_a_moderated_list"
         ),

@@ -10,10 +10,10 @@ import pytest
 from posthouse.archive.models import Posting
 from posthouse.configuration import Configuration
 from posthouse.directory import accounts, preferences
-from posthouse.lists import creation, roster, subscription
+from posthouse.lists import creation, placeholders, roster, subscription, texts
 from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.errors import BadSetting
-from posthouse.lists.models import Pending
+from posthouse.lists.models import MailingList, Pending
 from tests.databases import both_databases
 from tests.lists.scene import NOW, arrives, copies, has_list, letter, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
@@ -148,6 +148,31 @@ def test_who_is_named_joins_without_a_moderator(database: Configuration, entry: 
     done = subscription.request_join(pk, EVE, "", NOW, verified=True)
     assert done == (subscription.WAITS if waits else subscription.JOINED)
     assert Pending.objects.filter(waits_for="moderator").exists() == waits
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["header", "footer", "digest_header", "digest_footer", "autoresponse_owner_text", "autoresponse_postings_text",
+     "autoresponse_request_text"],
+)  # fmt: skip
+def test_words_that_nothing_fills_are_refused_with_their_names(database: Configuration, name: str) -> None:
+    has_list()
+    with pytest.raises(BadSetting, match=rf"{name}.*\$leave_url, \$nobody"):
+        creation.set_settings(GARDEN, {name: "Leave: $leave_url or ${nobody}"})
+    with pytest.raises(BadSetting, match=rf"{name}.*stands alone"):
+        creation.set_settings(GARDEN, {name: "It costs $ 5"})
+    text = " It costs $$5.\n$listname\n\n"
+    assert creation.set_settings(GARDEN, {name: text}).settings[name] == text
+
+
+def test_every_placeholder_of_a_text_is_filled(database: Configuration) -> None:
+    has_list(members=[ANA, BEN])
+    row = MailingList.objects.select_related("domain").get()
+    assert set(texts.placeholders(row)) == placeholders.ALWAYS
+    every = " ".join(f"${name}" for name in sorted(placeholders.OF_COPIES - set(placeholders.OF_READERS)))
+    creation.set_settings(GARDEN, {"footer": every})
+    posts(ANA)
+    assert b"$" not in waiting()[0][1].partition(b"\r\n\r\n")[2]
 
 
 def test_letters_keep_their_form() -> None:

@@ -167,12 +167,12 @@ def test_a_members_wish_to_join_and_a_strangers_to_leave_are_told_to_them_a_few_
     for _ in range(15):
         writes(JOIN, author=ANA)
         writes(LEAVE)
-    assert len(notices_for(ANA)) == 10
+    assert len(notices_for(ANA)) == 11  # ten, and that there are no more
     assert b"member already" in notices_for(ANA)[0]
-    assert len(notices_for(EVE)) == 10
+    assert len(notices_for(EVE)) == 11
     assert b"not a member" in notices_for(EVE)[0].lower()
     writes(JOIN, author=ANA, now=NOW + DAY + MINUTE)
-    assert len(notices_for(ANA)) == 11
+    assert len(notices_for(ANA)) == 12
     assert Notified.objects.count() == 1
 
 

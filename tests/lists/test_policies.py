@@ -105,7 +105,7 @@ def test_moderators_see_the_requests_of_their_lists_only() -> None:
 
 @sqlite
 def test_who_is_approved_by_a_setting_needs_no_moderator() -> None:
-    has_list(subscription_policy="moderate", subscribe_auto_approval="@Elsewhere.example, ana@far.example")
+    has_list(subscription_policy="moderate", subscribe_auto_approval="@Elsewhere.example\nana@far.example")
     accounts.create(EVE)
     accounts.create(BEN)
     assert asks() == "joined"

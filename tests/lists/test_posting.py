@@ -116,7 +116,9 @@ def test_a_flood_of_held_postings_tells_its_author_ten_times_a_day_at_most() -> 
     for number in range(14):
         posts(EVE, f"number {number}")
     assert HeldPosting.objects.count() == 14
-    assert len(notices_for(EVE)) == 10
+    told = notices_for(EVE)
+    assert [b"waits for a moderator" in one for one in told] == [True] * 10 + [False]
+    assert b"no more answers today" in told[-1] and b"10 automatic messages" in told[-1]
 
 
 @sqlite

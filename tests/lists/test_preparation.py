@@ -144,6 +144,7 @@ def test_a_list_takes_any_message_at_any_address(odd_house: None, lines: list[by
 @pytest.mark.parametrize(
     "path", sorted(notices.TEMPLATES.glob("*/*.txt")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
+@pytest.mark.usefixtures("sqlite")
 def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> None:
     offered = {
         "sign-in": "site link_url",
@@ -151,6 +152,9 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "held": "author subject reason message_size",
         "moderate": "author subject reason message_size held_url held_number release_url reject_url discard_url "
         "ban_url accept_url expires hits",
+        "held-reply": "token",
+        "no-more-today": "count",
+        "news-refused": "author subject reason newsgroup",
         "discarded": "author subject reason",
         "forwarded": "author subject reason by",
         "bounce-disabled": "address members_command reason",

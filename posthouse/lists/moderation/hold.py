@@ -9,11 +9,11 @@ from posthouse.content import keeping
 from posthouse.directory.moments import moment
 from posthouse.lists import addresses, notices, roster
 from posthouse.lists.manners import may_answer
-from posthouse.lists.models import HeldPosting
+from posthouse.lists.models import HeldPosting, MailingList
 from posthouse.lists.moderation import links
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.verdict import Verdict
-from posthouse.message.compose import Attached
+from posthouse.message.compose import Attached, notice
 
 MOST_ATTACHED = 256 * 1024  # larger postings are only linked in the notice to moderators
 MOST_NOTICES = 200  # to the moderators of one list in a day; what is held more than that shows on the web
@@ -65,8 +65,36 @@ def _tell_moderators(case: Case, verdict: Verdict, held: int, now: int) -> None:
         attached.append(Attached("posting.eml", "message/rfc822", arrived.content))
     values = _values(case, verdict) | _links(held, now)
     values["hits"] = "\n".join(f"    {hit}" for hit in hits_of(verdict))
-    reply_to = addresses.of(row.address, addresses.CONFIRM, links.reply_token(held))
-    notices.send(row, "moderate", staff, values, now=now, because=arrived.item, attachments=attached, reply_to=reply_to)
+    token = links.reply_token(held)
+    reply_to = addresses.of(row.address, addresses.CONFIRM, token)
+    attached.append(Attached("reply.eml", "message/rfc822", _to_be_answered(row, token, reply_to, now)))
+    notices.send(
+        row, "moderate", staff, values, now=now, because=arrived.item, attachments=attached, reply_to=reply_to,
+        extra=_rule_fields(verdict),
+    )  # fmt: skip
+
+
+def _to_be_answered(row: MailingList, token: str, reply_to: str, now: int) -> bytes:
+    """A message that mail programs answer by themselves, as Mailman attaches one: the answer decides (`replies`)."""
+    subject, text = notices.render(row, "held-reply", {"token": token})
+    return notice(
+        author=f"<{addresses.of(row.address, addresses.REQUEST)}>",
+        to=f"<{addresses.of(row.address, addresses.OWNER)}>",
+        subject=subject,
+        text=text,
+        message_id=f"<{token}.reply@{row.domain.name}>",
+        date=now // 1000,
+        extra_headers=[("Reply-To", f"<{reply_to}>")],
+    )
+
+
+def _rule_fields(verdict: Verdict) -> list[tuple[str, str]]:
+    """What found something, and what was asked and found nothing: under Mailman's names, for filters and programs."""
+    hits = dict.fromkeys(hit.partition(":")[0] for hit in hits_of(verdict))
+    fields = [("X-Mailman-Rule-Hits", "; ".join(hits))]
+    if verdict.misses:
+        fields.append(("X-Mailman-Rule-Misses", "; ".join(verdict.misses)))
+    return fields
 
 
 def hits_of(verdict: Verdict) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ one of `COLLECTED` speaks against it, for all their reasons together; else it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from posthouse.lists.moderation import contents, policy, senders
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.header_matches import header_match
@@ -35,19 +38,37 @@ COLLECTED: tuple[Rule, ...] = (
     contents.gave_up,  # the last, since it looks at what the others could not
 )
 
+# Rules whose name for owners is not that of their function.
+_NAMES: Mapping[Rule, str] = {
+    policy.dmarc: "dmarc-mitigation",
+    senders.banned: "banned-address",
+    contents.many_recipients: "max-recipients",
+    contents.digest: "digests",
+    contents.gave_up: "expression",
+}
+
+
+def name_of(rule: Rule) -> str:
+    """The name of a rule as verdicts have it."""
+    return _NAMES.get(rule) or str(getattr(rule, "__name__", "")).replace("_", "-")
+
 
 def judge(case: Case) -> Verdict:
     """Ask the rules in order; what none of them answers is accepted."""
+    misses: list[str] = []
     for rule in RULES:
         verdict = rule(case)
         if verdict is not None:
             in_doubt = verdict.disposition == ACCEPT and rule is not senders.approved and contents.gave_up(case)
-            return in_doubt or verdict
-    found = [verdict for rule in COLLECTED if (verdict := rule(case)) is not None]
+            return replace(in_doubt or verdict, misses=tuple(misses))
+        misses.append(name_of(rule))
+    asked = [(rule, rule(case)) for rule in COLLECTED]
+    misses += [name_of(rule) for rule, verdict in asked if verdict is None]
+    found = [verdict for _, verdict in asked if verdict is not None]
     if not found:
-        return Verdict(ACCEPT, "all", "Nothing speaks against it.")
+        return Verdict(ACCEPT, "all", "Nothing speaks against it.", misses=tuple(misses))
     hits = tuple(hit for verdict in found for hit in verdict.hits or (f"{verdict.rule}: {verdict.reason}",))
-    return Verdict(HOLD, found[0].rule, " ".join(verdict.reason for verdict in found), hits)
+    return Verdict(HOLD, found[0].rule, " ".join(verdict.reason for verdict in found), hits, tuple(misses))
 
 
 __all__ = ["ACCEPT", "COLLECTED", "DEFER", "DISCARD", "HOLD", "REJECT", "RULES", "Rule", "Verdict", "judge"]

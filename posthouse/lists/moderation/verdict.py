@@ -15,13 +15,15 @@ DEFER = "defer"  # of a membership or a match: let the other rules decide
 class Verdict:
     """A disposition, the rule that gave it and its reason, a sentence that the author may read.
 
-    `hits`: for moderators and the trace, every rule that spoke, as `name: what it found`.
+    `hits`: for moderators and the trace, every rule that spoke, as `name: what it found`; `misses`: the names of those
+    that were asked and found nothing.
     """
 
     disposition: str
     rule: str
     reason: str
     hits: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
 
     @property
     def trace(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posthouse.address import AddressError, key_of
+from posthouse.lists.placeholders import OF_COPIES, checked
 from posthouse.lists.settings.kinds import BOOL, CHOICE, LINE, TEXT, Setting
 
 FOOTER = """_______________________________________________
@@ -18,6 +19,11 @@ def address(item: str) -> str:
         return key_of(item)
     except AddressError as error:
         raise ValueError(f"is no address: {error.rule}") from None
+
+
+def words(text: str) -> str:
+    """A header or a footer. Raises ValueError with the rule."""
+    return checked(text, OF_COPIES)
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -50,6 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
         TEXT,
         "",
         "Put above the text of every posting. The placeholders are those of the footer.",
+        check=words,
     ),
     Setting(
         "footer",
@@ -57,7 +64,9 @@ SETTINGS: tuple[Setting, ...] = (
         FOOTER,
         "Put below every posting. Placeholders: $display_name $listname $list_id $description $list_url $archive_url "
         "$permalink $leave_address $owner_address $request_address; with `personalize` also $user_email $user_name "
-        "$user_name_or_email $user_delivered_to $user_language $user_optionsurl. Empty: postings stay as written.",
+        "$user_name_or_email $user_delivered_to $user_language $user_optionsurl. A plain dollar sign is `$$`. "
+        "Empty: postings stay as written.",
+        check=words,
     ),
     Setting(
         "personalize",

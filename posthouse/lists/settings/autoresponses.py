@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posthouse.lists.placeholders import ALWAYS, checked
 from posthouse.lists.settings.kinds import CHOICE, DURATION, TEXT, Setting
 
 _MODES = ("none", "respond_and_discard", "respond_and_continue")
@@ -14,6 +15,12 @@ _PLACEHOLDERS = (
     "$request_address $join_address $leave_address. Empty: nothing is answered."
 )
 
+
+def words(text: str) -> str:
+    """What is answered. Raises ValueError with the rule."""
+    return checked(text, ALWAYS)
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("autorespond_owner", CHOICE, "none", f"The answer to mail for the owners (-owner). {_HOW}", _MODES),
     Setting(
@@ -24,9 +31,15 @@ SETTINGS: tuple[Setting, ...] = (
         _MODES,
     ),
     Setting("autorespond_requests", CHOICE, "none", f"The answer to mail for -request. {_HOW}", _MODES),
-    Setting("autoresponse_owner_text", TEXT, "", f"What is answered to mail for the owners. {_PLACEHOLDERS}"),
-    Setting("autoresponse_postings_text", TEXT, "", f"What is answered to mail for the list. {_PLACEHOLDERS}"),
-    Setting("autoresponse_request_text", TEXT, "", f"What is answered to mail for -request. {_PLACEHOLDERS}"),
+    Setting(
+        "autoresponse_owner_text", TEXT, "", f"What is answered to mail for the owners. {_PLACEHOLDERS}", check=words
+    ),
+    Setting(
+        "autoresponse_postings_text", TEXT, "", f"What is answered to mail for the list. {_PLACEHOLDERS}", check=words
+    ),
+    Setting(
+        "autoresponse_request_text", TEXT, "", f"What is answered to mail for -request. {_PLACEHOLDERS}", check=words
+    ),
     Setting(
         "autoresponse_grace_period",
         DURATION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posthouse.lists.placeholders import OF_DIGESTS, checked
 from posthouse.lists.settings.kinds import BOOL, CHOICE, DECIMAL, TEXT, Setting
 
 _FOOTER = """$display_name: $listname
@@ -12,6 +13,12 @@ _PLACEHOLDERS = (
     "Placeholders: $volume $issue $title $display_name $listname $list_id $description $list_url $archive_url "
     "$leave_address $owner_address $request_address."
 )
+
+
+def words(text: str) -> str:
+    """A digest's header or footer. Raises ValueError with the rule."""
+    return checked(text, OF_DIGESTS)
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -51,6 +58,8 @@ SETTINGS: tuple[Setting, ...] = (
         "When a new volume begins, with issue 1: each year, quarter of a year, month, week or day (UTC).",
         ("yearly", "quarterly", "monthly", "weekly", "daily"),
     ),
-    Setting("digest_header", TEXT, "", f"Put into every digest above its table of contents. {_PLACEHOLDERS}"),
-    Setting("digest_footer", TEXT, _FOOTER, f"Put at the end of every digest. {_PLACEHOLDERS}"),
+    Setting(
+        "digest_header", TEXT, "", f"Put into every digest above its table of contents. {_PLACEHOLDERS}", check=words
+    ),
+    Setting("digest_footer", TEXT, _FOOTER, f"Put at the end of every digest. {_PLACEHOLDERS}", check=words),
 )

@@ -105,13 +105,14 @@ def items(value: str) -> list[str]:
 
 
 def _checked(setting: Setting, item: str) -> str:
-    item = item.strip()
+    item = item if setting.kind == TEXT else item.strip()
     if setting.check is None:
         return item
     try:
         return setting.check(item)
     except ValueError as error:
-        raise BadSetting(f"{setting.name}: {item!r} {error}") from None
+        shown = "the text" if setting.kind == TEXT else repr(item)
+        raise BadSetting(f"{setting.name}: {shown} {error}") from None
 
 
 def _duration(name: str, text: str) -> int:

@@ -16,18 +16,45 @@ def held() -> None:
 
 @held.command("list")
 @click.argument("mailing_list", metavar="[LIST]", required=False)
+@click.option("--discarded", is_flag=True, help="Show what was discarded and can be restored, the latest first.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many to show.")
+@click.option("--skip", type=click.IntRange(0), default=0, help="How many to leave out at the beginning.")
 @json_option
 @answers
-def show(mailing_list: str | None, as_json: bool) -> None:
-    """List held postings, of one list or of all."""
+def show(mailing_list: str | None, discarded: bool, limit: int, skip: int, as_json: bool) -> None:
+    """List held postings, of one list or of all, the oldest first."""
     from posthouse.lists import holding
 
-    found = holding.held(mailing_list)
+    if discarded:
+        gone = holding.discarded(mailing_list, limit=limit, skip=skip)
+        if as_json:
+            say_json(gone)
+            return
+        lines = (
+            (one.id, one.list_address, one.author, one.subject, one.discarded_by, one.discarded_at) for one in gone
+        )
+        table(("ID", "LIST", "AUTHOR", "SUBJECT", "BY", "AT"), lines, "Nothing was discarded in the last days.")
+        return
+    found = holding.held(mailing_list, limit=limit, skip=skip)
     if as_json:
         say_json(found)
-    else:
-        rows = ((one.id, one.list_address, one.author, one.subject, one.reason, one.held_at) for one in found)
-        table(("ID", "LIST", "AUTHOR", "SUBJECT", "REASON", "SINCE"), rows, "Nothing waits.")
+        return
+    rows = ((one.id, one.list_address, one.author, one.subject, one.reason, one.held_at) for one in found)
+    table(("ID", "LIST", "AUTHOR", "SUBJECT", "REASON", "SINCE"), rows, "Nothing waits.")
+    if (number := holding.count(mailing_list)) > skip + len(found):
+        click.echo(f"{number} wait; the next page: --skip {skip + len(found)}")
+
+
+@held.command("restore")
+@click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
+@answers
+def restore(ids: tuple[int, ...]) -> None:
+    """Let postings wait again that were discarded in the last 14 days."""
+    from posthouse.lists import holding
+
+    for one in ids:
+        holding.restore(one, f"{getpass.getuser()} (command line)", now_ms())
+        click.echo(f"{one}: waits again")
 
 
 @held.command("release")

@@ -155,12 +155,22 @@ def close(address: str, reason: str, as_json: bool) -> None:
     _state(address, "closed", reason, as_json)
 
 
+@lists.command("disable")
+@click.argument("address")
+@click.option("--reason", default="", help="What visitors and owners are told.")
+@json_option
+@answers
+def disable(address: str, reason: str, as_json: bool) -> None:
+    """Discard silently whatever comes to a list, and let nobody join; leaving works."""
+    _state(address, "disabled", reason, as_json)
+
+
 @lists.command("resume")
 @click.argument("address")
 @json_option
 @answers
 def resume(address: str, as_json: bool) -> None:
-    """Let a paused or closed list work again."""
+    """Let a paused, closed or disabled list work again."""
     _state(address, "active", "", as_json)
 
 
