@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from posthouse.directory import domains
+from posthouse.directory import accounts, belonging, domains
 from posthouse.lists import bans, creation, roster, subscription, tokens
 from posthouse.lists.models import Membership
 from posthouse.lists.moderation import header_matches, links
@@ -23,6 +23,7 @@ from tests.web.neighbourhood import BOARD, Neighbourhood
 from tests.web.test_archive import HOSTILE, conversation
 from tests.web.test_desk import PAGES as DESK_PAGES
 from tests.web.test_held import hold
+from tests.web.test_office import PAGES as OFFICE_PAGES
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 SWITCHES = (
@@ -87,6 +88,11 @@ def furnish() -> None:
     roster.add(BOARD, OWEN)
     subscription.request_join(GARDEN, "dora@far.example", "Dora", now, verified=True)
     bans.ban("^spam.*@far", GARDEN, by=OWEN, now=now, why="spam")
+    account = accounts.find(OWEN)
+    assert account
+    belonging.give(account.id, "owen@work.example", now)
+    belonging.ask_for_address(account.id, "owen@play.example", now)
+    bans.ban("@spam.example", None, by=OWEN, now=now, why="spam")
     header_matches.add(GARDEN, "x-spam-flag", "yes", "discard", "spam")
     creation.create(f"old@{DOMAIN}", [OWEN])
     creation.remove(f"old@{DOMAIN}")
@@ -124,6 +130,8 @@ def pages(site: Neighbourhood) -> dict[str, str]:
         "/held/": "owen",
         f"/held/{held}/": "owen",
         "/sign-out/": "owen",
+        "/options/addresses/": "owen",
+        **dict.fromkeys((*OFFICE_PAGES, f"/site/people/?q={OWEN}"), "root"),
     }
 
 
@@ -135,7 +143,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
 ) -> None:
     from axe_selenium_python import Axe
 
-    session = quick_site.as_("owen").cookies["sessionid"].value
+    sessions = {who: quick_site.as_(who).cookies["sessionid"].value for who in ("owen", "root")}
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
@@ -145,7 +153,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
         browser.get(f"{address}/robots.txt")
         browser.delete_all_cookies()
         if who != "stranger":
-            browser.add_cookie({"name": "sessionid", "value": session, "path": "/"})
+            browser.add_cookie({"name": "sessionid", "value": sessions[who], "path": "/"})
         browser.get(address + path)
         if browser.execute_script("return document.documentElement.scrollWidth > window.innerWidth"):
             wrong.append(f"{path}: wider than the screen")

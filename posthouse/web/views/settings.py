@@ -41,6 +41,7 @@ _TITLES: Final = {
     "digests": gettext_lazy("Digests"),
     "autoresponses": gettext_lazy("Automatic answers"),
     "archiving": gettext_lazy("Archive"),
+    "news": gettext_lazy("Newsgroup"),
 }
 _LONG: Final = ("text", "items", "lines")
 REMOVE = "remove-secret"
@@ -136,7 +137,7 @@ def _change(
 
 def label(setting: Setting) -> str:
     """A setting's name as words."""
-    return setting.name.replace("_", " ").capitalize()
+    return told(setting.name.replace("_", " ").capitalize())
 
 
 def written(setting: Setting, value: Any) -> str:
