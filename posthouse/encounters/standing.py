@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from posthouse import database
-from posthouse.encounters.keys import key
+from posthouse import database, wake
+from posthouse.encounters.errors import EncounterError
+from posthouse.encounters.keys import key, network_of
 
 EPOCH = 1_767_225_600_000  # 2026-01-01, ms since 1970; the weights outgrow a float in 2065
 HALF_LIFE = 14 * 86_400_000  # ms
@@ -63,10 +64,17 @@ def seen(whose: str, now: int) -> Seen | None:
     return _seen((whose, *sums[whose]), now) if sums else None
 
 
-def forget(whose: str) -> bool:
-    """Forget what was seen of one; False when nothing was known."""
+def forget(whose: str) -> str:
+    """Forget what was seen of a network, of the network an address is in, or of a domain; returns which that was.
+
+    Running processes forget it at once. Raises EncounterError when nothing was seen.
+    """
     with database.transaction():
-        return bool(database.run("DELETE FROM encounters_standing WHERE id = %s", (key("standing", whose),)))
+        for one in (whose, network_of(whose), whose.lower()):
+            if database.run("DELETE FROM encounters_standing WHERE id = %s", (key("standing", one),)):
+                database.announce(wake.DOOR)
+                return one
+    raise EncounterError(f"nothing was seen of {whose}")
 
 
 def _seen(row: tuple[str, float, float], now: int) -> Seen:

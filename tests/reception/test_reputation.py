@@ -11,6 +11,7 @@ import pytest
 from posthouse.configuration import Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.encounters import standing
+from posthouse.encounters.errors import EncounterError
 from posthouse.reception.reputation import MOST_PENDING, Reputation
 
 EVE, NEIGHBOUR, ANA = "192.0.2.66", "192.0.2.7", "198.51.100.7"
@@ -122,8 +123,9 @@ def test_many_that_were_learnt_are_written_at_once_not_kept(sqlite: Configuratio
         await here.flush()
         (worst, *rest) = await bridge.read(standing.worst, int(clock.now * 1000), 10)
         assert worst.whose == "192.0.2.0/24" and worst.bad == pytest.approx(1) and len(rest) == 9
-        assert await bridge.read(standing.forget, "192.0.2.0/24")
-        assert not await bridge.read(standing.forget, "192.0.2.0/24")
+        assert await bridge.read(standing.forget, EVE) == "192.0.2.0/24"
+        with pytest.raises(EncounterError, match="nothing was seen"):
+            await bridge.read(standing.forget, EVE)
         assert await bridge.read(standing.seen, "192.0.2.0/24", 0) is None
 
     run(work)
