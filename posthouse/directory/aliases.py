@@ -13,6 +13,19 @@ from posthouse.directory.alias_syntax import CATCH_ALL, ERROR, INCLUDE, PIPE, Ta
 from posthouse.directory.errors import AliasExists, BadAlias, NoSuchAlias
 from posthouse.directory.models import Alias, Domain
 
+__all__ = [
+    "AliasExists",
+    "AliasFacts",
+    "BadAlias",
+    "NoSuchAlias",
+    "add",
+    "all_aliases",
+    "change",
+    "find",
+    "remove",
+    "show",
+]
+
 _FIND = (
     "SELECT a.local_part, a.targets FROM directory_alias a JOIN directory_domain d ON d.id = a.domain_id "
     "WHERE d.name = %s AND a.local_part IN (%s, %s, %s)"

@@ -12,6 +12,7 @@ from posthouse import configuration
 from posthouse.operations import output
 from posthouse.operations.commands import (
     accounts,
+    aliases,
     archive,
     domains,
     flood,
@@ -21,6 +22,7 @@ from posthouse.operations.commands import (
     maps,
     members,
     moderation,
+    outsiders,
     periodic,
     queue,
     requests,
@@ -72,6 +74,7 @@ for command in (
     running.migrate,
     running.status,
     domains.domains,
+    aliases.aliases,
     accounts.accounts,
     accounts.sign_in,
     lists.lists,
@@ -86,6 +89,9 @@ for command in (
     flood.flood,
     maps.maps,
     templates.templates,
+    outsiders.dns_lists,
+    outsiders.standing,
+    outsiders.verified,
     tracing.trace,
     tracing.route,
 ):

@@ -17,7 +17,7 @@ from posthouse.routing.destination import (
     ToRemote,
     return_path_refusal,
 )
-from posthouse.routing.explanation import explain
+from posthouse.routing.explanation import Way, explain, ways
 from posthouse.routing.precedence import route
 from posthouse.routing.primary import primary_here
 from posthouse.routing.router import Router
@@ -32,8 +32,10 @@ __all__ = [
     "ToPipe",
     "ToRelay",
     "ToRemote",
+    "Way",
     "explain",
     "primary_here",
     "return_path_refusal",
     "route",
+    "ways",
 ]

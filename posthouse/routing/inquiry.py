@@ -43,6 +43,7 @@ class Inquiry:
     memorable: bool = True
     file_stamp: tuple[int, int, int, int] | None = None
     expansions: int = 0
+    loops: list[str] = field(default_factory=list)  # aliases that led back to themselves
     ours_too: frozenset[str] = frozenset()  # domains that are ours though nobody listed them (their MX leads here)
     database: dict[str, dict[str, tuple[Target, ...]]] = field(default_factory=dict)  # what it said, by address
     _way: list[str] = field(default_factory=list)
@@ -59,7 +60,10 @@ class Inquiry:
 
     def leads_back(self, alias: str) -> bool:
         """Whether this alias was taken on the way here."""
-        return alias in self._way
+        if alias not in self._way:
+            return False
+        self.loops.append(alias)
+        return True
 
     @property
     def too_deep(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import click
 
+from posthouse import configuration
 from posthouse.operations.output import answers, json_option, moment, printable, say_json
 
 
@@ -29,15 +32,37 @@ def trace(word: str, limit: int, as_json: bool) -> None:
 
 @click.command()
 @click.argument("address")
+@click.option("--sender", metavar="ADDRESS", help='The return path ("" or "<>": the null one).')
+@click.option(
+    "--from", "peer", metavar="IP", help="The client; else strangers, and whoever may relay where they differ."
+)
 @json_option
 @answers
-def route(address: str, as_json: bool) -> None:
-    """Tell where mail for ADDRESS would go, step by step."""
+def route(address: str, sender: str | None, peer: str | None, as_json: bool) -> None:
+    """Tell where mail for ADDRESS would go: every place that is asked, its answer, who decides and who carries it."""
     from posthouse import routing
 
-    sentences = routing.explain(address)
+    return_path = None if sender is None else sender.strip("<> ")
+    may_relay = None if peer is None else _may_relay(peer)
+    sentences = routing.explain(address, return_path, may_relay)
+    if peer is not None:
+        kind = "one of relay_networks: it may send to anywhere" if may_relay else "a stranger, outside relay_networks"
+        sentences.insert(0, f"{peer} is {kind}.")
     if as_json:
-        say_json({"address": address, "path": sentences})
+        say_json({"address": address, "path": sentences, "ways": routing.ways(address, return_path, may_relay)})
     else:
         for sentence in sentences:
-            click.echo(sentence)
+            click.echo(printable(sentence))
+
+
+def _may_relay(peer: str) -> bool:
+    """Whether a client with this address may send to anywhere without signing in."""
+    chosen = configuration.active()
+    try:
+        address = ipaddress.ip_address(peer.strip("[]").removeprefix("IPv6:"))
+    except ValueError:
+        raise click.BadParameter(f"{peer!r} is no IP address") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    networks = (ipaddress.ip_network(one) for one in chosen.hosts(chosen.reception.relay_networks))
+    return any(address in network for network in networks)
