@@ -106,7 +106,8 @@ class House:
         configuration.activate(chosen)
         self.bridge = database.Bridge()
         self.reception = Reception(chosen, self.bridge, self.clock, random.random)
-        await self.reception.start({name: [_socket()] for name in ("transfer", "submission", "lmtp")})
+        kinds = ["transfer", "submission", "lmtp", *(["service"] if chosen.service.listen else [])]
+        await self.reception.start({name: [_socket()] for name in kinds})
         self.runner = Runner(chosen, self.bridge, self.clock, random.random)
         await self.runner.start()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -54,30 +55,20 @@ host_lookup =
 rfc1413_query_timeout = 0s
 tls_advertise_hosts =
 keep_environment =
-acl_smtp_rcpt = takes_all
 queue_run_in_order = false
+{main}
 begin acl
-takes_all:
-  accept
+{acl}
 begin routers
-to_the_house:
-  driver = manualroute
-  domains = +ours
-  route_list = * 127.0.0.1
-  self = send
-  transport = house
+{routers}
 away:
   driver = manualroute
+{elsewhere}
   route_list = * 127.0.0.1
   self = send
   transport = away
 begin transports
-house:
-  driver = smtp
-  protocol = {protocol}
-  port = {house}
-  allow_localhost
-  hosts_avoid_tls = *
+{transports}
 away:
   driver = smtp
   port = {away}
@@ -86,6 +77,19 @@ away:
 begin retry
 * * F,1h,1m
 """
+
+
+USUAL = {  # Exim, when no page of ours says otherwise
+    "main": "acl_smtp_rcpt = takes_all",
+    "acl": "takes_all:\n  accept",
+    "routers": (
+        "to_the_house:\n  driver = manualroute\n  domains = +ours\n  route_list = * 127.0.0.1\n  self = send\n"
+        "  transport = house"
+    ),
+    "transports": (
+        "house:\n  driver = smtp\n  protocol = {protocol}\n  port = {house}\n  allow_localhost\n  hosts_avoid_tls = *"
+    ),
+}
 
 
 def require(program: str, sentence: str) -> None:
@@ -98,12 +102,17 @@ def require(program: str, sentence: str) -> None:
 
 
 class Peer:
-    """A mail server beside the house. `house`: our port for its mail, `away`: where everything else goes."""
+    """A mail server beside the house. `house`: our port for its mail, `away`: where everything else goes.
+
+    `documented`: configuration from a page of ours, by section, which says how the house is reached instead.
+    """
 
     name = ""
 
-    def __init__(self, house: int, away: int, port: int, lmtp: bool = False) -> None:
-        self.house, self.away, self.port, self.lmtp = house, away, port, lmtp
+    def __init__(
+        self, house: int, away: int, port: int, lmtp: bool = False, documented: Mapping[str, str] | None = None
+    ) -> None:
+        self.house, self.away, self.port, self.lmtp, self.documented = house, away, port, lmtp, documented
         self.folder = Path(tempfile.mkdtemp(prefix="posthouse-peer-"))
         self.folder.chmod(0o755)
 
@@ -156,7 +165,13 @@ class Postfix(Peer):
             "smtpd_authorized_verp_clients": "", "maillog_file": self.folder / "queue/mail.log",
             "maillog_file_prefixes": self.folder, "default_process_limit": "20",
         }  # fmt: skip
-        (self.folder / "etc/main.cf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+        page = ""
+        if self.documented is not None:
+            page = self.documented[""]
+            settings = {name: value for name, value in settings.items() if not re.search(rf"(?m)^{name} *=", page)}
+            settings["relayhost"] = f"[127.0.0.1]:{self.away}"
+        lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        (self.folder / "etc/main.cf").write_text(f"{lines}\n{page}")
         (self.folder / "etc/master.cf").write_text(MASTER.format(port=self.port))
         for name in ("dynamicmaps.cf", "dynamicmaps.cf.d"):
             source = Path("/etc/postfix") / name
@@ -195,10 +210,13 @@ class Exim(Peer):
             (self.folder / name).mkdir()
             shutil.chown(self.folder / name, self.user, self.user)
         path = self.folder / "exim.conf"
+        facts = {"house": self.house, "protocol": "lmtp" if self.lmtp else "smtp"}
+        usual = {name: text.format(**facts) for name, text in USUAL.items()}
+        elsewhere = "  domains = ! +posthouse_domains" if self.documented else ""
         path.write_text(
             EXIM.format(
-                folder=self.folder, port=self.port, domain=DOMAIN, house=self.house, away=self.away, user=self.user,
-                protocol="lmtp" if self.lmtp else "smtp",
+                folder=self.folder, port=self.port, domain=DOMAIN, away=self.away, user=self.user,
+                elsewhere=elsewhere, **(self.documented or usual),
             )
         )  # fmt: skip
         path.chmod(0o644)
@@ -223,9 +241,12 @@ KINDS: dict[str, type[Peer]] = {"postfix": Postfix, "exim": Exim}
 
 
 @contextlib.contextmanager
-def peer(kind: str, house: int, away: int, *, port: int | None = None, lmtp: bool = False) -> Iterator[Peer]:
+def peer(
+    kind: str, house: int, away: int, *, port: int | None = None, lmtp: bool = False,
+    documented: Mapping[str, str] | None = None,
+) -> Iterator[Peer]:  # fmt: skip
     """A running peer, gone at the end."""
-    made = KINDS[kind](house, away, port or free_port(), lmtp)
+    made = KINDS[kind](house, away, port or free_port(), lmtp, documented)
     try:
         made.start()
         yield made

@@ -263,7 +263,7 @@ def test_a_database_that_is_away_is_a_temporary_answer_in_every_protocol(
 def test_the_files_for_postfix_and_exim_follow_every_change(opens: Callable[..., Station], tmp_path: Path) -> None:
     made = tmp_path / "made"
     script = tmp_path / "postmap"
-    script.write_text(f'#!/bin/sh\necho "$1" >>{made}\n')
+    script.write_text(f'#!/bin/sh\n[ -e {tmp_path}/broken ] && exit 1\necho "$1" >>{made}\n')
     script.chmod(0o755)
     folders = {"postfix_maps": str(tmp_path / "postfix"), "exim_maps": str(tmp_path / "exim")}
     opens(service={"transport": TRANSPORT, "postmap": [str(script), "lmdb:%s"], **folders})
@@ -280,15 +280,21 @@ def test_the_files_for_postfix_and_exim_follow_every_change(opens: Callable[...,
     assert set(made.read_text().split()) == {
         f"lmdb:{postfix / name}" for name in ("domains", "recipients", "transport")
     }
+    (tmp_path / "broken").touch()
+    domains.add("owed.example")
+    until(lambda: "owed.example" in (postfix / "domains").read_text(), 10, "the text is written")
+    (tmp_path / "broken").unlink()
+    made.unlink()
     untouched = os.stat(postfix / "domains").st_mtime_ns
     domains.add("other.example")
     domains.stand_for("other.example", "lists.example")
     creation.create("bees@lists.example", ["owen@far.example"])
     until(lambda: "\nbees-join@other.example OK\n" in (postfix / "recipients").read_text(), 10, "the change is written")
+    until(lambda: made.exists() and "domains" in made.read_text(), 10, "what postmap owed is made up for")
     changing.remove("garden@lists.example")
     until(lambda: "garden" not in (exim / "recipients").read_text(), 10, "the removed list is gone")
     assert os.stat(postfix / "domains").st_mtime_ns > untouched
-    assert not [name for name in os.listdir(postfix) if name.startswith(".")]
+    until(lambda: not [name for name in os.listdir(postfix) if name.startswith(".")], 10, "nothing is left over")
 
 
 def test_the_command_writes_the_same_files_and_asks_as_the_others_do(house: Configuration, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from posthouse.reception.service.answers import transport_of
 from posthouse.routing.all_addresses import AllAddresses, all_addresses
 
 GATHER_SECONDS = 0.1  # changes that come together are written together
+APART_SECONDS = 1.05  # Postfix tells one state of a table from the next by whole seconds
 LOOK_SECONDS = 20.0  # should a word be lost; alias files change without one
 POSTMAP_SECONDS = 120.0
 NOTE = "# Written by posthouse; changes here are lost.\n"
@@ -48,15 +49,24 @@ def write(kind: str, folder: Path, known: AllAddresses, transport: str, postmap:
     folder.mkdir(parents=True, exist_ok=True)
     changed = []
     for name, text in WRITERS[kind](known, transport).items():
-        if _replace(folder / name, text.encode("utf-8")):
+        path, owed = folder / name, folder / f".{name}.postmap"  # `owed` is there until postmap has done its work
+        if postmap and not (path.exists() and path.read_bytes() == text.encode("utf-8")):
+            owed.touch()
+        if _replace(path, text.encode("utf-8")):
             changed.append(name)
-            if postmap:
-                words = [word.replace("%s", str(folder / name)) for word in postmap]
-                done = subprocess.run(words, check=False, timeout=POSTMAP_SECONDS, capture_output=True, text=True)  # noqa: S603
-                if done.returncode:
-                    (folder / name).unlink()  # else nobody would try again
-                    raise OSError(f"{' '.join(words)}: {done.stderr.strip()[:300] or done.returncode}")
+        if postmap and owed.exists():
+            _run([word.replace("%s", str(path)) for word in postmap])
+            owed.unlink()
     return changed
+
+
+def _run(words: Sequence[str]) -> None:
+    try:
+        done = subprocess.run(words, check=False, timeout=POSTMAP_SECONDS, capture_output=True, text=True)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise OSError(f"{' '.join(words)}: not done within {POSTMAP_SECONDS:.0f} seconds") from None
+    if done.returncode:
+        raise OSError(f"{' '.join(words)}: {done.stderr.strip()[:300] or done.returncode}")
 
 
 class Keeper:
@@ -94,15 +104,17 @@ class Keeper:
                 await self._task
 
     async def _keep(self, stirred: asyncio.Event) -> None:
+        loop, wrote = asyncio.get_running_loop(), float("-inf")
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await stirred.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(max(GATHER_SECONDS, wrote + APART_SECONDS - loop.time()))
             stirred.clear()
             try:
                 known = await self._bridge.read(all_addresses)
-                await asyncio.to_thread(self._write, known)
+                if await asyncio.to_thread(self._write, known):
+                    wrote = loop.time()
                 self._said = ""
             except Exception as error:  # the files stay as they are until it can be done
                 words = f"{type(error).__name__}: {error}"
@@ -110,10 +122,13 @@ class Keeper:
                     log.warning("the files for the mail server in front are not current: %s", words)
                 self._said = words
 
-    def _write(self, known: AllAddresses) -> None:
+    def _write(self, known: AllAddresses) -> bool:
+        changed = False
         for kind, folder in self._folders.items():
             if folder:
-                write(kind, Path(folder), known, self._transport, self._postmap if kind == "postfix" else ())
+                postmap = self._postmap if kind == "postfix" else ()
+                changed |= bool(write(kind, Path(folder), known, self._transport, postmap))
+        return changed
 
 
 def _file(lines: Iterable[str]) -> str:
