@@ -65,7 +65,7 @@ def read(text: str) -> tuple[dict[str, Entry], list[Complaint]]:
     for line, joined in _logical(text):
         match = _NAME.match(joined)
         name = (re.sub(r"\\(.)", r"\1", match[1]) if match[1] else match[2]).lower() if match else ""
-        if match is None or not _is_local_part(name):
+        if match is None or not _is_local_part(name, bool(match[1])):
             complaints.append(Complaint(line, f"no `name: targets`, the name without its domain: {joined[:60]!r}"))
             continue
         if name in entries:
@@ -201,13 +201,11 @@ def _pipe(command: str) -> Target:
     return Target(PIPE, command)
 
 
-def _is_local_part(name: str) -> bool:
+def _is_local_part(name: str, in_quotes: bool) -> bool:
     if name == CATCH_ALL:
         return True
+    text = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' if in_quotes else name
     try:
-        return parse(f"{name}@example.org").local_part == name
+        return parse(f"{text}@example.org").local_part == name
     except AddressError:
-        try:
-            return parse('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"@example.org').local_part == name
-        except AddressError:
-            return False
+        return False
