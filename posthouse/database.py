@@ -30,6 +30,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+WRITER_PATIENCE = 60.0  # seconds a station's write waits for others to have written
 _WORTH_A_COPY = 8  # rows
 _generation = 0  # grows when the process is pointed at another database
 
@@ -284,12 +285,23 @@ class Bridge:
         return await asyncio.get_running_loop().run_in_executor(self._readers, _reading, act, *arguments)
 
     async def write(self, act: Callable[..., T], *arguments: Any) -> T:
-        """Call an act inside a write transaction."""
-        return await self.submit(act, *arguments)
+        """Call an act inside a write transaction. If it could not begin for WRITER_PATIENCE seconds, because whoever
+        holds the database hangs, it is never done."""
+        turn = [act]
+        loop = asyncio.get_running_loop()
+        doing: asyncio.Future[T] = loop.run_in_executor(self._writer, guarded, _in_transaction, turn, *arguments)
+        try:
+            if not (await asyncio.wait((doing,), timeout=WRITER_PATIENCE))[0]:
+                with contextlib.suppress(IndexError):  # it has begun: then it ends, too
+                    turn.pop()
+                    raise Unavailable(f"the database was held by somebody else for {WRITER_PATIENCE:.0f} seconds")
+            return await doing
+        finally:
+            doing.cancel()
 
     def submit(self, act: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Like `write`, for a caller that wants the future."""
-        return asyncio.get_running_loop().run_in_executor(self._writer, guarded, _in_transaction, act, *arguments)
+        return asyncio.get_running_loop().create_task(self.write(act, *arguments))
 
     def close(self) -> None:
         """Finish what was asked for and close every thread's connection."""
@@ -318,8 +330,13 @@ def _reading(act: Callable[..., T], *arguments: Any) -> T:
         return guarded(act, *arguments)
 
 
-def _in_transaction(act: Callable[..., T], *arguments: Any) -> T:
+def _in_transaction(turn: list[Callable[..., T]], *arguments: Any) -> T:
+    """Do the act that `turn` holds, unless it was taken away while the writers' lock was waited for."""
     with transaction():
+        try:
+            act = turn.pop()
+        except IndexError:
+            raise Unavailable("the turn to write came too late") from None
         return act(*arguments)
 
 

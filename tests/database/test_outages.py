@@ -1,6 +1,7 @@
 """A database that is full, locked, read-only, missing or stopped is Unavailable for a while, and works again after."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import sqlite3
@@ -191,3 +192,25 @@ def test_a_stopped_postgresql_is_unavailable_until_it_runs_again(cluster: postgr
 
 def _enqueue_all(batch: Sequence[object]) -> Sequence[int]:
     return enqueue_many(batch)  # type: ignore[arg-type]
+
+
+def test_whoever_holds_the_writers_lock_and_hangs_keeps_nobody_waiting_for_ever(
+    sqlite: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bridge, "WRITER_PATIENCE", 0.2)
+    holder = os.open(f"{sqlite.data / 'posthouse.sqlite3'}.writer", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    made = Bridge()
+
+    async def scene() -> None:
+        writes = [made.write(enqueue, arrival(f"{number}@far.example")) for number in range(3)]
+        answers = await asyncio.gather(*writes, return_exceptions=True)
+        assert [type(one) for one in answers] == [Unavailable] * 3
+        assert "held by somebody else" in str(answers[0])
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        await made.write(enqueue, arrival("last@far.example"))
+
+    asyncio.run(scene())
+    made.close()
+    os.close(holder)
+    assert kept() == 1, "what was told that it cannot be kept is not kept later"
