@@ -1,5 +1,6 @@
 """Looking names up, asynchronously and within bounds.
 
 Read `lookups` (the questions and how they can fail), `cache` (bounded, obeys TTLs), `resolver` (asks real nameservers),
-`zone` (fixed answers, for tests and the local trial) and `zone_server` (serves such a zone over UDP and TCP).
+`noting` (what DNSSEC proved), `codes` (of DNS lists), `zone` (fixed answers, for tests and the local trial) and
+`zone_server` (serves such a zone over UDP and TCP).
 """

@@ -27,6 +27,7 @@ from posthouse.authenticity.signature import SignedMessage, value_of
 from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import Spooled
 from posthouse.dns.lookups import Answer, LookupFailure, Lookups, absolute
+from posthouse.dns.noting import Noting
 from posthouse.message.headers import MAX_HEADER
 
 __all__ = ["Evidence", "Inquiry", "Witness"]
@@ -58,6 +59,7 @@ class Evidence:
     dkim: Dkim
     arc: Arc
     dmarc: Dmarc
+    proven: tuple[str, ...] = ()  # names whose records were proven by DNSSEC, of those that this rests on
 
     @cached_property
     def methods(self) -> list[results.Method]:
@@ -80,6 +82,8 @@ class Evidence:
         told = [_told(method) for method in self.methods]
         if self.client_name is not None:
             told.insert(0, f"client {self.client_name or 'unknown'}")
+        if self.proven:
+            told.append(f"DNSSEC proves {', '.join(self.proven)}")
         return "; ".join(told)
 
 
@@ -128,10 +132,20 @@ class Witness:
 class Inquiry:
     """What is found out about one connection and the transaction that is open on it."""
 
-    __slots__ = ("_address", "_examining", "_helo", "_helo_name", "_name", "_return_path", "_sender", "_witness")
+    __slots__ = (
+        "_address",
+        "_examining",
+        "_helo",
+        "_helo_name",
+        "_lookups",
+        "_name",
+        "_return_path",
+        "_sender",
+        "_witness",
+    )
 
     def __init__(self, witness: Witness, address: str) -> None:
-        self._witness, self._address = witness, address
+        self._witness, self._address, self._lookups = witness, address, Noting(witness.lookups)
         self._helo_name = self._return_path = ""
         self._helo: asyncio.Task[Spf] | None = None
         self._sender: asyncio.Task[Spf] | None = None
@@ -146,10 +160,10 @@ class Inquiry:
         known: dict[str, Any] = {"deadline": deadline, "now": witness.clock(), "receiver": witness.host}
         if self._helo is None or self._helo_name != helo or not _settled(self._helo):
             self._helo_name = helo
-            self._helo = witness.begin(spf.check_helo(client, helo, witness.lookups, **known))
+            self._helo = witness.begin(spf.check_helo(client, helo, self._lookups, **known))
         self._return_path = return_path
         if return_path:
-            checked = spf.check_return_path(client, return_path, helo, witness.lookups, **known)
+            checked = spf.check_return_path(client, return_path, helo, self._lookups, **known)
             self._sender = witness.begin(checked)
 
     async def spf(self) -> Spf | None:
@@ -183,9 +197,8 @@ class Inquiry:
     async def _examine(
         self, content: Spooled, helo: str, return_path: str, sender: asyncio.Task[Spf] | None, deadline: float
     ) -> Evidence:
-        witness = self._witness
         try:
-            proof, dkim, arc = await _verified(witness, content, deadline)
+            proof, dkim, arc = await _verified(self._witness, self._lookups, content, deadline)
             by_helo = await _outcome(self._helo, Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=_LATE))
             by_sender = None
             if return_path:
@@ -193,11 +206,22 @@ class Inquiry:
                 by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=_LATE))
             # RFC 9989 §3.2.4: HELO speaks for the author only where there is no return path
             passed = (by_sender or by_helo).domains
-            dmarc = await _aligned(proof, dkim, passed, witness.lookups, deadline)
+            dmarc = await _aligned(proof, dkim, passed, self._lookups, deadline)
             name = None if self._name is None else await _outcome(self._name, "")
-            return Evidence(name, by_helo, by_sender, dkim, arc, dmarc)
+            proven = _proven(self._lookups.proven, by_sender or by_helo, dkim, dmarc)
+            return Evidence(name, by_helo, by_sender, dkim, arc, dmarc, proven)
         finally:
             self._examining = False
+
+
+def _proven(names: set[str], by_spf: Spf, dkim: Dkim, dmarc: Dmarc) -> tuple[str, ...]:
+    """The names that SPF, the good signatures and DMARC rest on, where DNSSEC proved what they say."""
+    if not names:
+        return ()
+    rests_on = [by_spf.domain.lower()]
+    rests_on += [f"{one.selector}._domainkey.{one.domain}".lower() for one in dkim.signatures if one.result == "pass"]
+    rests_on.append(f"_dmarc.{dmarc.policy_domain}".lower())
+    return tuple(name for name in dict.fromkeys(rests_on) if name in names)
 
 
 _LATE = "it was not found out in time"
@@ -295,7 +319,9 @@ class Proof:
         return await asyncio.gather(self._dkim.evidence(lookups, deadline), self._arc.evidence(lookups, deadline))
 
 
-async def _verified(witness: Witness, content: Spooled, deadline: float) -> tuple[Proof | None, Dkim, Arc]:
+async def _verified(
+    witness: Witness, lookups: Lookups, content: Spooled, deadline: float
+) -> tuple[Proof | None, Dkim, Arc]:
     """DKIM and ARC; what is large or hostile is worked on in threads, so that nobody else waits for it."""
     proof = None
     try:
@@ -306,8 +332,8 @@ async def _verified(witness: Witness, content: Spooled, deadline: float) -> tupl
             async with asyncio.timeout_at(deadline):
                 proof = await loop.run_in_executor(witness.threads, Proof, content, witness.clock())
         if proof.heavy:
-            return (proof, *(await _weigh_apart(witness, proof, deadline)))
-        return (proof, *(await proof.weigh(witness.lookups, deadline)))
+            return (proof, *(await _weigh_apart(witness, lookups, proof, deadline)))
+        return (proof, *(await proof.weigh(lookups, deadline)))
     except TimeoutError:
         reason = _LATE
     except Exception:
@@ -316,13 +342,13 @@ async def _verified(witness: Witness, content: Spooled, deadline: float) -> tupl
     return proof, Dkim((Signature("temperror", reason),)), Arc("temperror", reason)
 
 
-async def _weigh_apart(witness: Witness, proof: Proof, deadline: float) -> tuple[Dkim, Arc]:
+async def _weigh_apart(witness: Witness, lookups: Lookups, proof: Proof, deadline: float) -> tuple[Dkim, Arc]:
     """The same in a thread with an event loop of its own, which asks its questions in this one."""
     loop = asyncio.get_running_loop()
-    lookups, left = _Across(witness.lookups, loop), deadline - loop.time()
+    across, left = _Across(lookups, loop), deadline - loop.time()
 
     async def there() -> tuple[Dkim, Arc]:
-        return await proof.weigh(lookups, _in(left))
+        return await proof.weigh(across, _in(left))
 
     async with asyncio.timeout_at(deadline + 0.2):  # it keeps the deadline itself once it has its thread
         return await loop.run_in_executor(witness.threads, lambda: asyncio.run(there()))

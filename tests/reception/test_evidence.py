@@ -74,6 +74,20 @@ def words(found: Evidence) -> dict[str, str]:
     return {method.name: method.result for method in reversed(found.methods)}
 
 
+def test_what_dnssec_proves_is_named_and_only_what_the_evidence_rests_on() -> None:
+    zone = published()
+    assert examined(signed(), zone).proven == ()
+    zone.sign("_domainkey.far.example")
+    zone.sign("mail.far.example")
+    found = examined(signed(), zone)
+    assert found.proven == ("rsa._domainkey.far.example",)
+    assert found.words().endswith("; DNSSEC proves rsa._domainkey.far.example")
+    zone.sign("far.example")
+    assert examined(signed(), zone).proven == ("far.example", "rsa._domainkey.far.example", "_dmarc.far.example")
+    forged = signed().replace(b"Ripe.", b"Rotten.")
+    assert "rsa._domainkey.far.example" not in examined(forged, zone).proven
+
+
 def test_all_of_it_passes_and_is_said_in_a_field_and_in_words() -> None:
     found = examined(signed(), published())
     assert words(found) == {"spf": "pass", "dkim": "pass", "arc": "none", "dmarc": "pass"}

@@ -1,0 +1,152 @@
+"""What DNS lists, the senders' hosts and the host behind us say decides who gets in; what is broken refuses nobody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import smtplib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from posthouse import maillog
+from posthouse.configuration import Configuration, DnsList
+from posthouse.queue.trace import trace
+from tests.people import ANA, BEN, GARDEN
+from tests.running_house import BACKED_UP, House, running
+
+EVES_ADDRESS = "127.0.0.66"  # a client that lists may know; 127.0.0.1 and 127.0.0.2 are their test points
+NOBODY, KNOWN = "nobody@far.example", f"ana@{BACKED_UP}"
+LETTER = b"From: ana@far.example\r\nTo: garden@lists.example\r\nSubject: Hello\r\n\r\nHello.\r\n"
+OFF = {"sender_domain": "off", "spf": "off", "dmarc": "off", "header": "off"}
+
+
+def opened(chosen: Configuration, policy: dict[str, str], **sections: Any) -> Any:
+    return running(dataclasses.replace(chosen, **sections), policy=OFF | policy)
+
+
+def says(house: House, return_path: str, recipient: str, client: str = "127.0.0.1") -> str:
+    """The reply to RCPT."""
+    with smtplib.SMTP("127.0.0.1", house.port, timeout=30, source_address=(client, 0)) as server:
+        server.ehlo("client.far.example")
+        server.mail(return_path)
+        code, reply = server.rcpt(recipient)
+    return f"{code} {reply.decode()}"
+
+
+@pytest.fixture
+def listed(sqlite: Configuration) -> Iterator[House]:
+    """A house that refuses whom two lists, or one that weighs more, know."""
+    lists = {"one": DnsList(zone="one.bl.example", weight=0.6), "two": DnsList(zone="two.bl.example", weight=0.6),
+             "good": DnsList(zone="good.example", good=True, weight=5.0)}  # fmt: skip
+    with opened(sqlite, {"dns_lists": "refuse"}, dns_lists=lists) as house:
+        for one in lists.values():
+            house.zone.put(f"2.0.0.127.{one.zone}", "A", "127.0.0.2")
+        house.zone.put("66.0.0.127.one.bl.example", "A", "127.0.0.4")
+        house.has_list(GARDEN, members=[ANA, BEN])
+        yield house
+
+
+def test_a_client_that_lists_know_together_is_refused_with_their_names_in_the_reply_and_the_maillog(
+    listed: House,
+) -> None:
+    assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250"), "one alone does not weigh enough"
+    listed.zone.put("66.0.0.127.two.bl.example", "A", "127.0.0.2")
+    listed.zone.put("66.0.0.127.two.bl.example", "TXT", '"seen in a trap"')
+    listed.passes(minutes=10)
+    reply = says(listed, ANA, GARDEN, EVES_ADDRESS)
+    assert reply.startswith("55") and "two.bl.example" in reply and "seen in a trap" in reply
+    assert says(listed, ANA, GARDEN).startswith("250"), "somebody else"
+    maillog.flush()
+    assert "one.bl.example" in "\n".join(line.sentence for line in trace(GARDEN, 100))
+    listed.zone.put("66.0.0.127.good.example", "A", "127.0.0.2")
+    listed.passes(minutes=10)
+    assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250"), "a list of good ones speaks for it"
+
+
+def test_a_list_that_lists_everybody_refuses_nobody_and_the_operator_is_told(listed: House) -> None:
+    for zone in ("one.bl.example", "two.bl.example"):
+        for last in (1, 66):
+            listed.zone.put(f"{last}.0.0.127.{zone}", "A", "127.0.0.2")
+    assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250")
+    assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250")
+    maillog.flush()
+    told = [line.sentence for line in trace("two.bl.example", 100) if line.sentence.startswith("DNS list")]
+    assert len(told) == 1 and "lists everybody" in told[0]
+    result = listed.runs("dns-lists", "check", "--json")
+    states = {one["name"]: one["alive"] for one in json.loads(result.stdout) if one["part"] == "IPv4"}
+    assert result.exit_code == 4 and states == {"one": False, "two": False, "good": True}
+    asked = json.loads(listed.runs("dns-lists", "ask", "127.0.0.66", "--json").stdout)
+    assert asked["hits"] == [] and set(asked["silent"]) == {"one.bl.example", "two.bl.example"}
+
+
+def test_when_no_list_answers_mail_goes_on(listed: House) -> None:
+    for zone in ("one.bl.example", "two.bl.example", "good.example"):
+        for question in (f"66.0.0.127.{zone}", f"1.0.0.127.{zone}", f"2.0.0.127.{zone}"):
+            listed.zone.behave(question, "servfail")
+    assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250")
+    assert listed.runs("dns-lists", "check").exit_code == 4
+
+
+def test_a_return_path_that_its_host_does_not_know_is_refused_but_reports_get_through(sqlite: Configuration) -> None:
+    with opened(sqlite, {"callout": "refuse"}) as house:
+        house.has_list(GARDEN, members=[ANA])
+        house.outside.refuses(NOBODY)
+        reply = says(house, NOBODY, GARDEN)
+        assert reply.startswith("550 5.1.") and "no such mailbox" in reply
+        assert says(house, ANA, GARDEN).startswith("250")
+        assert says(house, NOBODY, "garden-bounces@lists.example").startswith("250")
+        assert says(house, NOBODY, "garden-bounces+ana=far.example@lists.example").startswith("250")
+        assert says(house, "", "garden-bounces@lists.example").startswith("250")
+        asked = house.outside.connections
+        assert says(house, NOBODY, GARDEN).startswith("550") and house.outside.connections == asked, "remembered"
+        assert not house.outside.taken, "a question is no mail"
+        house.outside.refuses(BEN, "451 4.7.1 greylisted")
+        assert says(house, BEN, GARDEN).startswith("250")
+        house.outside.stop()
+        assert says(house, "new@far.example", GARDEN).startswith("250"), "its host is down"
+
+
+def test_no_callout_is_made_unless_it_is_asked_for(sqlite: Configuration) -> None:
+    with opened(sqlite, {}) as house:
+        house.has_list(GARDEN, members=[ANA])
+        assert says(house, NOBODY, GARDEN).startswith("250") and house.outside.connections == 0
+
+
+def test_a_backup_refuses_whom_the_primary_does_not_know_and_keeps_mail_while_the_primary_is_away(
+    sqlite: Configuration,
+) -> None:
+    unknown = f"nobody@{BACKED_UP}"
+    with opened(sqlite, {"recipient": "refuse"}) as house:
+        house.outside.refuses(unknown)
+        assert says(house, BEN, unknown).startswith("550 5.1.1") and says(house, BEN, KNOWN).startswith("250")
+        house.outside.accepts(unknown)
+        house.passes(minutes=1)
+        assert says(house, BEN, unknown).startswith("250"), "made on the primary a minute ago"
+        house.outside.refuses(unknown)
+        house.outside.stop()
+        house.passes(hours=3)
+        assert house.outside.sends(BEN, [KNOWN], LETTER).startswith("250"), "it said yes to that one before"
+        assert says(house, BEN, f"stranger@{BACKED_UP}").startswith("451")
+        house.settles()
+        house.outside.start()
+        house.passes(hours=1)
+        house.passes(hours=5)
+        assert len(house.outside.copies_for(KNOWN)) == 1
+
+
+def test_a_domain_whose_best_mx_is_this_host_is_ours_and_a_stranger_gains_nothing_by_that(
+    sqlite: Configuration,
+) -> None:
+    reception = dataclasses.replace(sqlite.reception, primary_mx_here=True)
+    with opened(sqlite, {}, reception=reception) as house:
+        house.zone.put("eves.example", "MX", "5 mx.lists.example.")
+        house.zone.put("trick.example", "MX", "5 loop.trick.example.")
+        house.zone.put("loop.trick.example", "A", "127.0.0.1")
+        house.zone.behave("broken.example", "servfail")
+        reply = says(house, BEN, "eve@eves.example")
+        assert reply.startswith("550 5.1.1"), "ours, and nobody there"
+        assert "may not relay" in says(house, BEN, "eve@trick.example"), "loopback says nothing"
+        assert "may not relay" in says(house, BEN, "eve@far.example")
+        assert says(house, BEN, "eve@broken.example").startswith("451")
