@@ -16,7 +16,7 @@ MOST_OCTETS = 32 * 1024 * 1024
 MOST_INCLUDED = 4 * 1024 * 1024
 MOST_KEPT = 1000  # files that are remembered
 
-Stamp = tuple[int, int, int, int]  # device, inode, size, time of change in ns: what changes when a file does
+Stamp = tuple[int, int, int, int]  # device, inode, size, time of change (of mode, too) in ns
 
 
 class FileTrouble(Exception):
@@ -49,7 +49,7 @@ def stamp(path: str) -> Stamp | None:
         facts = os.stat(path)
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns
 
 
 def of_domain(folder: str, domain: str) -> AliasFile | None:
@@ -63,7 +63,7 @@ def of_domain(folder: str, domain: str) -> AliasFile | None:
         return None
     except OSError as error:
         raise FileTrouble(f"{path}: {error.strerror}") from None
-    now = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+    now = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns
     known = _kept.get(path)
     if known is not None and known[0] == now:
         return known[1]

@@ -59,7 +59,8 @@ def test_words_between_colons_have_their_meaning_and_reasons_keep_commas_and_has
         ("file: /var/mail/x", "may not be written to files"), ("file: ~/x", "may not be written to files"),
         ("none:", "no target"), ("rel: |prog", "whole path"), ("rel: :include:x", "whole path"),
         ("bad: a b@c@d", "no address"), ("open: \"|/bin/sh -c 'x\"", "cannot be read"),
-        ("both: ana, :fail: no", "must be all"), ("a@b.example: ana", "without its domain"), ("words", "`name: targets`"),
+        ("both: ana, :fail: no", "must be all"),
+        ("a@b.example: ana", "without its domain"), ("words", "`name: targets`"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_obeyed_is_told_with_its_line_and_never_leads_to_nowhere(line: str, rule: str) -> None:
@@ -159,7 +160,8 @@ def test_an_alias_of_the_database_is_added_changed_shown_found_and_removed(datab
 @pytest.mark.parametrize(
     ("address", "target", "rule"),
     [
-        ("info@a.example", "|/bin/cat", "alias files alone"), ("info@a.example", ":include:/etc/x", "alias files alone"),
+        ("info@a.example", "|/bin/cat", "alias files alone"),
+        ("info@a.example", ":include:/etc/x", "alias files alone"),
         ("info@a.example", "/var/mail/x", "may not be written to files"), ("info@a.example", "", "no target"),
         ("info@b.example", "ana", "not a domain here"), ("no address", "ana", "no address"),
     ],

@@ -34,7 +34,7 @@ class _Kept(Generic[Opened]):
 
     def _current(self, path: str) -> Opened:
         facts = os.stat(path)
-        now = facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+        now = facts.st_dev, facts.st_ino, facts.st_size, facts.st_ctime_ns
         with self._lock:
             if self._kept is None or self._kept[0] != now:
                 self._kept = now, self._open(path)
