@@ -21,6 +21,7 @@ from posthouse.lists.errors import ListError
 from posthouse.lists.models import BY_BOUNCES, BY_MODERATOR, MEMBER, MailingList, Membership
 from posthouse.lists.roster import ROLES, Refused
 from posthouse.lists.subscription import list_of
+from posthouse.message.words import encode_phrase
 
 SWITCHES: Final = ("receive_own_postings", "receive_list_copy", "acknowledge_posts", "hide_address")
 CHOICES: Final = ("delivery_status", "delivery_mode", *SWITCHES, "preferred_language")
@@ -84,6 +85,16 @@ def written(mailing_list: int | str, role: str = MEMBER) -> Iterator[str]:
     if role:
         rows = rows.filter(role=role)
     return _lines(rows.order_by("address__key", "role"))
+
+
+def plain(mailing_list: int | str, role: str = MEMBER) -> Iterator[str]:
+    """One line for each address of a role ("": of all), with the name before it, as `roster.add_lines` reads it."""
+    rows = Membership.objects.filter(mailing_list_id=addresses.list_pk(mailing_list))
+    if role:
+        rows = rows.filter(role=role)
+    found = rows.order_by("address__key").values_list("address__original", "address__display_name").distinct()
+    for address, name in found.iterator(chunk_size=2000):
+        yield f"{encode_phrase(name)} <{address}>\n" if name.isascii() and name else f"{address}\n"
 
 
 def _lines(rows: Any) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from posthouse.address import AddressError, key_of
 from posthouse.database import transaction
+from posthouse.lists.addresses import list_pk
 from posthouse.lists.arrived import Arrived
-from posthouse.lists.errors import BadSetting, ListError
+from posthouse.lists.errors import BadAddress, BadSetting, ListError
 from posthouse.lists.expressions import Patience
 from posthouse.lists.models import MEMBER, MailingList, Membership
 from posthouse.lists.settings import items
@@ -63,6 +66,36 @@ def choose(mailing_list: int, address_key: str, chosen: Sequence[str], nonmatchi
 def chosen(membership: Membership) -> list[str]:
     """The topics a member chose, in lower case; none: everything."""
     return [name for name in membership.topics.split("\n") if name]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a member wants to hear of: `chosen` of the topics that are `offered` (none: of everything)."""
+
+    offered: tuple[str, ...]
+    chosen: tuple[str, ...]
+    nonmatching: bool
+
+
+def choice(mailing_list: int | str, address: str) -> Choice | None:
+    """What a member chose; None when the address is no member. Raises NoSuchList."""
+    row = MailingList.objects.get(pk=list_pk(mailing_list))
+    member = Membership.objects.filter(mailing_list=row, role=MEMBER, address__key=_key(address)).first()
+    if member is None:
+        return None
+    return Choice(tuple(names(row)), tuple(chosen(member)), member.receive_nonmatching_topics)
+
+
+def choose_for(mailing_list: int | str, address: str, wanted: Sequence[str], nonmatching: bool) -> None:
+    """`choose` for a list and an address as people write them. Raises NoSuchList, BadSetting, ListError."""
+    choose(list_pk(mailing_list), _key(address), wanted, nonmatching)
+
+
+def _key(address: str) -> str:
+    try:
+        return key_of(address)
+    except AddressError as error:
+        raise BadAddress(f"{address!r} is no address: {error.rule}") from error
 
 
 def pattern(name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from posthouse import configuration
-from posthouse.operations.output import NOT_FOUND, USAGE, answers, fail, json_option, now_ms, say_json
+from posthouse.operations.output import NOT_FOUND, USAGE, answers, fail, json_option, now_ms, say_json, table
 
 
 @click.group()
@@ -46,13 +48,70 @@ def password(address: str) -> None:
 @accounts.command("trust")
 @click.argument("address")
 @click.option("--remove", "gone", is_flag=True, help="Take the role away.")
+@json_option
 @answers
-def trust(address: str, gone: bool) -> None:
+def trust(address: str, gone: bool, as_json: bool) -> None:
     """Give an account the trust role: it is told of every new list."""
     from posthouse.directory import accounts as acts
 
-    acts.make_trusted(address, not gone)
-    click.echo(f"{address} is {'no longer ' if gone else ''}told of new lists.")
+    made = acts.make_trusted(address, not gone)
+    if as_json:
+        return say_json(made)
+    return click.echo(f"{address} is {'no longer ' if gone else ''}told of new lists.")
+
+
+@accounts.command("superuser")
+@click.argument("address")
+@click.option("--remove", "gone", is_flag=True, help="Take the rights away.")
+@json_option
+@answers
+def superuser(address: str, gone: bool, as_json: bool) -> None:
+    """Give an account the rights of a site administrator."""
+    from posthouse.directory import accounts as acts
+
+    made = acts.make_superuser(address, not gone)
+    if as_json:
+        return say_json(made)
+    return click.echo(f"{address} is {'no longer ' if gone else ''}an administrator of the site.")
+
+
+@accounts.command("list")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many to show.")
+@click.option("--after", type=int, default=0, metavar="ID", help="Begin behind the account with this number.")
+@click.option("--staff", is_flag=True, help="Only administrators, and who is told of new lists.")
+@json_option
+@answers
+def show_all(limit: int, after: int, staff: bool, as_json: bool) -> None:
+    """List the accounts, the oldest first."""
+    from posthouse.directory import accounts as acts
+
+    found = acts.all_accounts(after, limit, staff=staff)
+    if as_json:
+        return say_json(found)
+    rows = ((one.id, ", ".join(one.addresses), one.display_name, _rights(one)) for one in found)
+    return table(("ID", "ADDRESSES", "NAME", "RIGHTS"), rows, "There is no account.")
+
+
+@accounts.command("show")
+@click.argument("address")
+@json_option
+@answers
+def show(address: str, as_json: bool) -> None:
+    """Show the account that owns ADDRESS."""
+    from posthouse.directory import accounts as acts
+
+    found = acts.find(address)
+    if found is None:
+        fail(f"{address} has no account", NOT_FOUND)
+    if as_json:
+        return say_json(found)
+    return table(("ID", "ADDRESSES", "NAME", "RIGHTS"), [
+        (found.id, ", ".join(found.addresses), found.display_name, _rights(found))])  # fmt: skip
+
+
+def _rights(facts: Any) -> str:
+    rights = [("administrator", facts.is_superuser), ("trust", facts.is_trust), ("closed", not facts.is_active)]
+    return ", ".join(name for name, has in rights if has)
 
 
 @accounts.command("add-address")
@@ -69,6 +128,44 @@ def add_address(address: str, other: str, as_json: bool) -> None:
     if found is None:
         fail(f"{address} has no account", NOT_FOUND)
     made = people.give(found.id, other, now_ms())
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"The account has the addresses {', '.join(made.addresses)}.")
+
+
+@accounts.command("remove-address")
+@click.argument("address")
+@json_option
+@answers
+def remove_address(address: str, as_json: bool) -> None:
+    """Let ADDRESS belong to its account no longer; its lists keep it."""
+    from posthouse.directory import accounts as acts
+    from posthouse.directory import belonging
+
+    found = acts.find(address)
+    if found is None:
+        fail(f"{address} has no account", NOT_FOUND)
+    made = belonging.remove_address(found.id, address)
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"The account has the addresses {', '.join(made.addresses)}.")
+
+
+@accounts.command("primary")
+@click.argument("address")
+@json_option
+@answers
+def primary(address: str, as_json: bool) -> None:
+    """Make ADDRESS the primary one of its account: mail about the account goes there."""
+    from posthouse.directory import accounts as acts
+    from posthouse.directory import belonging
+
+    found = acts.find(address)
+    if found is None:
+        fail(f"{address} has no account", NOT_FOUND)
+    made = belonging.prefer(found.id, address)
     if as_json:
         say_json(made)
     else:

@@ -178,8 +178,9 @@ def resume(address: str, as_json: bool) -> None:
 @click.argument("address")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--with-archive", is_flag=True, help="Hide its archive now and delete it after 30 days.")
+@json_option
 @answers
-def remove(address: str, yes: bool, with_archive: bool) -> None:
+def remove(address: str, yes: bool, with_archive: bool, as_json: bool) -> None:
     """Remove a list. For 30 days `posthouse lists restore` brings it back; its archive stays unless asked."""
     from posthouse.lists import creation
 
@@ -189,8 +190,12 @@ def remove(address: str, yes: bool, with_archive: bool) -> None:
         click.confirm(f"Remove {found.address} with its {found.members} members? {archive}", abort=True)
         if click.prompt("Type its address to be sure") != found.address:
             fail("that is another address; nothing was removed", REFUSED)
-    creation.remove(found.address, keep_archive=not with_archive)
-    click.echo(f"{found.address} is removed. To bring it back within 30 days: posthouse lists restore {found.address}")
+    gone = creation.remove(found.address, keep_archive=not with_archive)
+    if as_json:
+        return say_json(gone)
+    return click.echo(
+        f"{found.address} is removed. To bring it back within 30 days: posthouse lists restore {found.address}"
+    )
 
 
 @lists.command("removed")
@@ -210,13 +215,16 @@ def removed(as_json: bool) -> None:
 
 @lists.command("restore")
 @click.argument("address", metavar="ADDRESS|ID")
+@json_option
 @answers
-def restore(address: str) -> None:
+def restore(address: str, as_json: bool) -> None:
     """Bring a removed list back as it was."""
     from posthouse.lists import creation
 
     made = creation.restore(int(address) if address.isdecimal() else address.lower())
-    click.echo(f"{made.address} is back with {made.members} members.")
+    if as_json:
+        return say_json(made)
+    return click.echo(f"{made.address} is back with {made.members} members.")
 
 
 @lists.command("digest")

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import click
 
+from posthouse.operations.commands import people
 from posthouse.operations.output import Progress, answers, fail, json_option, moment, now_ms, say_json, table
 
 
@@ -117,13 +118,15 @@ def _say(report: Any, as_json: bool) -> None:
 @members.command("list")
 @click.argument("mailing_list", metavar="LIST")
 @click.option("--role", default="member", type=click.Choice(["member", "owner", "moderator", "nonmember"]))
+@click.option("--limit", type=click.IntRange(1), help="How many to show; by itself all.")
+@click.option("--after", default="", metavar="ADDRESS", help="Begin behind this address.")
 @json_option
 @answers
-def show(mailing_list: str, role: str, as_json: bool) -> None:
-    """List who is on a list."""
+def show(mailing_list: str, role: str, limit: int | None, after: str, as_json: bool) -> None:
+    """List who is on a list, by address."""
     from posthouse.lists import roster
 
-    found = roster.members(mailing_list, role)
+    found = roster.members(mailing_list, role, after, limit)
     if as_json:
         say_json(found)
     else:
@@ -163,8 +166,9 @@ def remove(mailing_list: str, addresses: tuple[str, ...], source: TextIO | None,
 @click.argument("mailing_list", metavar="LIST")
 @click.argument("address")
 @click.argument("pairs", nargs=-1, required=True, metavar="NAME=VALUE...")
+@json_option
 @answers
-def set_(mailing_list: str, address: str, pairs: tuple[str, ...]) -> None:
+def set_(mailing_list: str, address: str, pairs: tuple[str, ...], as_json: bool) -> None:
     """Change what a member wants of a list; NAME= leaves it to the address, the account and the site."""
     from posthouse.directory import preferences
     from posthouse.lists import roster
@@ -181,7 +185,11 @@ def set_(mailing_list: str, address: str, pairs: tuple[str, ...]) -> None:
             values[name] = preferences.parsed(name, value)
     if not roster.set_preferences(mailing_list, address, "member", **values):
         fail(f"{address} is not a member", 3)
-    click.echo(f"{address}: changed {', '.join(values)}.")
+    if as_json:
+        facts = [one for one in roster.find(address) if one.role == "member"]
+        say_json([one for one in facts if one.list_address == mailing_list.strip().lower()])
+    else:
+        click.echo(f"{address}: changed {', '.join(values)}.")
 
 
 @members.command("find")
@@ -249,8 +257,9 @@ def restart(mailing_list: str, addresses: tuple[str, ...], as_json: bool) -> Non
 @click.argument("address")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="The day (UTC) on which delivery begins again.")
 @click.option("--end", is_flag=True, help="Begin delivery again now.")
+@json_option
 @answers
-def vacation(mailing_list: str, address: str, until: datetime | None, end: bool) -> None:
+def vacation(mailing_list: str, address: str, until: datetime | None, end: bool, as_json: bool) -> None:
     """Stop a member's delivery until a day, or show until when it is stopped."""
     from posthouse.lists import vacation as acts
 
@@ -260,4 +269,10 @@ def vacation(mailing_list: str, address: str, until: datetime | None, end: bool)
     if until and not acts.begin(mailing_list, address, until.replace(tzinfo=UTC), "command line", now):
         fail(f"{address} is not a member", 3)
     day = acts.ends_at(mailing_list, address)
-    click.echo(f"{address}: no delivery until {day:%Y-%m-%d %H:%M} UTC." if day else f"{address}: no vacation.")
+    if as_json:
+        return say_json({"address": address, "until": day})
+    return click.echo(f"{address}: no delivery until {day:%Y-%m-%d %H:%M} UTC." if day else f"{address}: no vacation.")
+
+
+for command in (people.remove_everywhere, people.export, people.import_, people.topics):
+    members.add_command(command)

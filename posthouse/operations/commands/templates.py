@@ -45,12 +45,17 @@ def listing(place: str, as_json: bool) -> None:
 @click.argument("name")
 @_place
 @_language
+@json_option
 @answers
-def show(name: str, place: str, language: str) -> None:
+def show(name: str, place: str, language: str, as_json: bool) -> None:
     """Print a template as it holds in a place, the subject first."""
     from posthouse.lists import wording
 
-    click.echo(wording.show(place, name, language).whole, nl=False)
+    found = wording.show(place, name, language)
+    if as_json:
+        say_json(found)
+    else:
+        click.echo(found.whole, nl=False)
 
 
 @templates.command("set")
@@ -58,25 +63,34 @@ def show(name: str, place: str, language: str) -> None:
 @click.argument("file", type=click.File("r", encoding="utf-8"))
 @_place
 @click.option("--language", default="en", show_default=True, metavar="CODE", help="Such as en or fr.")
+@json_option
 @answers
-def put(name: str, file: TextIO, place: str, language: str) -> None:
+def put(name: str, file: TextIO, place: str, language: str, as_json: bool) -> None:
     """Word a template anew, from a FILE (- for standard input) whose first line may be `Subject: ...`."""
     from posthouse.lists import wording
 
-    wording.put(place, name, language, file.read(), by=f"{getpass.getuser()} (command line)", now=now_ms())
-    click.echo(f"{name}: worded anew for {place}")
+    made = wording.put(place, name, language, file.read(), by=f"{getpass.getuser()} (command line)", now=now_ms())
+    if as_json:
+        say_json(made)
+    else:
+        click.echo(f"{name}: worded anew for {place}")
 
 
 @templates.command("reset")
 @click.argument("name")
 @_place
 @_language
+@json_option
 @answers
-def reset(name: str, place: str, language: str) -> None:
+def reset(name: str, place: str, language: str, as_json: bool) -> None:
     """Take the wording of a place back, in one language or in all."""
     from posthouse.lists import wording
 
-    click.echo(f"{name}: {wording.reset(place, name, language)} taken back")
+    count = wording.reset(place, name, language)
+    if as_json:
+        say_json({"name": name, "taken_back": count})
+    else:
+        click.echo(f"{name}: {count} taken back")
 
 
 @templates.command("preview")
@@ -85,10 +99,14 @@ def reset(name: str, place: str, language: str) -> None:
 @_language
 @click.option("--file", type=click.File("r", encoding="utf-8"), help="Preview this text instead, without keeping it.")
 @click.option("--html", is_flag=True, help="The HTML that goes with it.")
+@json_option
 @answers
-def preview(name: str, place: str, language: str, file: TextIO | None, html: bool) -> None:
+def preview(name: str, place: str, language: str, file: TextIO | None, html: bool, as_json: bool) -> None:
     """Print a template filled with examples."""
     from posthouse.lists import wording
 
     shown = wording.preview(place, name, language, file.read() if file else "")
+    if as_json:
+        say_json(shown)
+        return
     sys.stdout.write(shown.html if html else f"Subject: {shown.subject}\n\n{shown.text}")
