@@ -158,6 +158,11 @@ def not_scanned(at: int, item: int, return_path: str, scanner: str, reason: str,
            interface=interface, message_id=message_id, outcome=outcome)  # fmt: skip
 
 
+def discarded(at: int, item: int, return_path: str, peer: str, by: str, found: str = "") -> None:
+    """A scanner had a message thrown away that its sender was told is accepted."""
+    record(at, "discarded", item, return_path, peer=peer, by=by, found=found)
+
+
 def enqueued(at: int, item: int, origin: str, return_path: str, recipients: int, because: int, note: str = "") -> None:
     """A message of our own making (copies, a notice, a DSN) was put in the queue; `because` of which item."""
     record(at, "enqueued", item, return_path, origin=origin, recipients=recipients, because=because or None, note=note)

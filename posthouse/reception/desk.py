@@ -17,6 +17,7 @@ from posthouse.reception.limits import Doorkeeper, Networks
 from posthouse.reception.login import Login
 from posthouse.reception.policy.checks import CHECKS, STRANGER, Rules
 from posthouse.reception.policy.decision import OFF, Decision
+from posthouse.reception.policy.facts import Visit
 from posthouse.reception.pressure import Pressure
 from posthouse.reception.tally import Tally
 from posthouse.routing import Router
@@ -97,6 +98,7 @@ class Desk:
     neighbourhood: Neighbourhood
     tally: Tally
     pressure: Pressure
+    configuration: configuration.Configuration
     sources: Sources = field(default_factory=Sources)
     greet_seconds: float = 0.0  # of [policy] greet_delay
     soft: bool = False  # every 5yz is said as 4yz
@@ -124,6 +126,11 @@ class Desk:
         said += [modes.get("early_talker", OFF) for modes in policy.network.values()]
         return self.greet_seconds > 0 and any(mode != OFF for mode in said)
 
+    def scans(self, visit: Visit) -> bool:
+        """Whether scanners look at the mail of this connection."""
+        scanners = self.sources.scanners
+        return scanners is not None and scanners.looks_at(visit)
+
     def role(self, address: str) -> str:
         """What a client of this address is here before it signs in."""
         if self.submission:
@@ -134,7 +141,9 @@ class Desk:
 
 def decision_of(chosen: configuration.Configuration) -> Decision:
     """The modes and rules of the configuration."""
-    return Decision(chosen.policy, Rules(chosen.policy, chosen.host, chosen.hosts))
+    relays = bool(chosen.reception.relay_domains)
+    unverified = chosen.verification.when_down == "accept"
+    return Decision(chosen.policy, Rules(chosen.policy, chosen.host, chosen.hosts, relays, unverified))
 
 
 def asked_for(chosen: configuration.Configuration) -> frozenset[str]:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from posthouse.content.spool import Spooled
 from posthouse.reception.evidence import Evidence, Inquiry, Witness, client_name
-from posthouse.reception.policy.facts import Excess, Facts, Listing, Scan, Standing, Verified, Visit, Waiting
+from posthouse.reception.policy.facts import Excess, Facts, Listing, Standing, Verified, Visit, Waiting
+from posthouse.reception.scanners import Escort, Scanners
+from posthouse.smtp.reply import Reply
 
 _log = logging.getLogger(__name__)
 OF_VISIT = frozenset(("client_name", "listing", "standing", "helo_domain"))
 OF_ENVELOPE = frozenset(("sender_domain", "domain_listing", "spf", "callout"))
+OF_BAD_PEOPLE = frozenset(("dns_lists", "domain_lists", "spf", "spam", "virus"))  # what speaks against a network
 OF_CONTENT = frozenset(("evidence", "findings", "waiting", "scans"))
 
 
@@ -70,14 +73,9 @@ class Flood(Protocol):
     ) -> None: ...
 
 
-class Scanners(Protocol):
-    """Programs that look at content. `scan` never raises and keeps each scanner's deadline."""
-
-    async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes) -> tuple[Scan, ...]: ...
-
-
 Existence = Callable[[str, float], Awaitable[str]]  # (domain, deadline) -> "exists", "missing" or "unknown"
-Findings = Callable[[bytes, Spooled], Awaitable[tuple[tuple[str, str], ...]]]  # (header, content) -> (check, reason)
+# (header, content, whether it came with SMTPUTF8) -> (check, reason)
+Findings = Callable[[bytes, Spooled, bool], Awaitable[tuple[tuple[str, str], ...]]]
 
 
 @dataclass
@@ -91,26 +89,27 @@ class Sources:
     callouts: Callouts | None = None
     greylist: Greylist | None = None
     flood: Flood | None = None
-    scanners: Scanners | None = None
+    scanners: Scanners | None = None  # false when none is configured
     sender_domain: Existence | None = None
     helo_host: Existence | None = None
     findings: Findings | None = None
     learns: bool = True  # whether what is asked may be remembered; `posthouse policy try` leaves no trace
     chores: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # about once a second
     forgetting: list[Callable[[], object]] = field(default_factory=list)  # when an operator changed what is remembered
-    closing: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # before the database goes
+    closing: list[Callable[[], Awaitable[object] | None]] = field(default_factory=list)  # before the database goes
 
 
 class Gathering:
     """What is found out about one connection and the transaction that is open on it."""
 
-    __slots__ = ("_facts", "_inquiring", "_inquiry", "_sources", "_tasks", "_visit", "timings")
+    __slots__ = ("_escort", "_facts", "_inquiring", "_inquiry", "_sources", "_tasks", "_visit", "timings")
 
     def __init__(self, sources: Sources, visit: Visit) -> None:
         self._sources, self._visit = sources, visit
         self._facts: Facts | None = None
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # by what is asked, and of whom
         self._inquiry: Inquiry | None = None
+        self._escort: Escort | None = None  # the milters that go along
         self._inquiring = False
         self.timings: dict[str, float] = {}  # seconds that finding out took
 
@@ -121,18 +120,24 @@ class Gathering:
         witness = self._sources.witness
         if witness is not None and self._visit.role == "stranger":
             self._inquiry = witness.inquire(self._visit.address)
+        if self._sources.scanners:
+            self._escort = self._sources.scanners.opened(self._visit)
         self.begin(need for need in needs if need in OF_VISIT and need != "helo_domain")
 
     def hello(self, needs: Iterable[str]) -> None:
         """It said what it calls itself."""
+        if self._escort is not None:
+            self._escort.hello(self._visit.verb, self._visit.helo)
         self._drop("helo_domain")
         self._visit.helo_domain = ""
         if "helo_domain" in needs:
             self.begin(("helo_domain",))
 
-    def opened(self, facts: Facts, needs: Iterable[str]) -> None:
-        """MAIL: a transaction begins."""
+    def opened(self, facts: Facts, body: str, needs: Iterable[str]) -> None:
+        """MAIL: a transaction begins; `body` as its parameter of that name."""
         self._facts = facts
+        if self._escort is not None:
+            self._escort.mail(facts.return_path, facts.size or None, body)
         self.begin(need for need in needs if need in OF_ENVELOPE and need not in ("callout", "spf"))
 
     def accepted(self) -> None:
@@ -141,8 +146,29 @@ class Gathering:
             self._inquiring = True
             self._inquiry.begin(self._visit.helo, self._facts.return_path)
 
+    @property
+    def escorted(self) -> bool:
+        """Whether milters have a say on each recipient."""
+        return self._escort is not None
+
+    async def escort_says(self, recipient: str) -> Reply | None:
+        """What milters say of a recipient that everybody else accepts; None for nothing."""
+        return None if self._escort is None else await self._escort.recipient(recipient)
+
+    def group(self, recipient: str) -> Hashable:
+        """Recipients of one message that scanners treat alike are equal in this."""
+        scanners = self._sources.scanners
+        return scanners.group(recipient) if scanners else ()
+
+    def scans(self) -> bool:
+        """Whether scanners look at this visit's mail."""
+        scanners = self._sources.scanners
+        return scanners is not None and scanners.looks_at(self._visit)
+
     def ended(self) -> None:
         """The transaction is over, or its content is being judged."""
+        if self._escort is not None and self._facts is not None:
+            self._escort.reset()
         for name, whom in list(self._tasks):
             if name not in OF_VISIT:
                 self._tasks.pop((name, whom)).cancel()
@@ -153,6 +179,8 @@ class Gathering:
     def closed(self) -> None:
         """The client has gone."""
         self.ended()
+        if self._escort is not None:
+            self._escort.closed()
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -258,7 +286,7 @@ class Gathering:
         """Whether evidence is written down for this visit, whatever the modes."""
         return self._inquiry is not None
 
-    async def examine(self, facts: Facts, content: Spooled, needs: frozenset[str]) -> None:
+    async def examine(self, facts: Facts, content: Spooled, needs: frozenset[str], utf8: bool) -> None:
         """The evidence, and what the content itself shows. Never raises."""
         sources = self._sources
         if self._inquiry is not None:
@@ -272,7 +300,7 @@ class Gathering:
                 self._visit.client_name = facts.evidence.client_name
         if "findings" in needs and sources.findings is not None:
             try:
-                facts.findings = await sources.findings(facts.header, content)
+                facts.findings = await sources.findings(facts.header, content, utf8)
             except Exception:
                 _log.exception("The content was not looked at for a fault of ours")
 
@@ -291,10 +319,10 @@ class Gathering:
     async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes) -> None:
         """What scanners say. Never raises."""
         scanners = self._sources.scanners
-        if scanners is None:
+        if not scanners:
             return
         try:
-            facts.scans = await scanners.scan(facts, content, trace_prefix)
+            facts.scans = await scanners.scan(facts, content, trace_prefix, self._escort)
         except Exception:
             _log.exception("The content was not scanned for a fault of ours")
 
@@ -309,18 +337,28 @@ class Gathering:
             except Exception:
                 _log.exception("A rate was not counted for a fault of ours")
 
-    def learn(self, facts: Facts, recipients: Sequence[str], good: bool) -> None:
-        """The message was accepted (`good`), or refused for what it is."""
+    def welcome(self, facts: Facts, recipients: Sequence[str], checks: Iterable[str]) -> None:
+        """The message was accepted; `checks` are those that remarked on it."""
         sources = self._sources
-        if not sources.learns:
-            return
-        try:
-            if sources.reputation is not None:
-                sources.reputation.learn(self._visit.address, proven(facts), good)
-            if good and sources.greylist is not None:
+        if sources.learns and not OF_BAD_PEOPLE.intersection(checks):
+            self._learn(facts, True)
+        if sources.learns and sources.greylist is not None:
+            try:
                 sources.greylist.passed(self._visit, facts.return_path, recipients, facts.evidence)
-        except Exception:
-            _log.exception("What became of a message was not remembered for a fault of ours")
+            except Exception:
+                _log.exception("Who passed greylisting was not remembered for a fault of ours")
+
+    def unwelcome(self, facts: Facts, check: str) -> None:
+        """Something was refused because of `check`, or (check "") because there is no such recipient."""
+        if self._sources.learns and (not check or check in OF_BAD_PEOPLE):
+            self._learn(facts, False)
+
+    def _learn(self, facts: Facts, good: bool) -> None:
+        if self._sources.reputation is not None:
+            try:
+                self._sources.reputation.learn(self._visit.address, proven(facts), good)
+            except Exception:
+                _log.exception("What became of a message was not remembered for a fault of ours")
 
     def _drop(self, need: str) -> None:
         task = self._tasks.pop((need, ""), None)

@@ -7,17 +7,23 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
+from posthouse import maillog
+from posthouse.address import AddressError, key_of
 from posthouse.content.spool import Spool, Spooled, StorageFull
+from posthouse.database import Unavailable
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.queue.enqueue import Arrival
 from posthouse.queue.identity import name_of, new_queue_id
-from posthouse.reception import trace
+from posthouse.reception import scanners, trace
 from posthouse.reception.acceptance import queued_as
 from posthouse.reception.gathering import Gathering
 from posthouse.reception.policy import decision
+from posthouse.reception.policy.checks import STRANGER
 from posthouse.reception.policy.decision import ACCEPT, REFUSE, Verdict
 from posthouse.reception.policy.facts import Facts
 from posthouse.reception.policy.fields import tag_field
+from posthouse.reception.scanners import Finished, finished
+from posthouse.routing import Refused
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 from posthouse.smtp.session import FinalReply
@@ -42,75 +48,84 @@ async def _end_large(transaction: Transaction, spool: Spool) -> FinalReply:
         spooled = await asyncio.get_running_loop().run_in_executor(None, spool.finish)
     except StorageFull as trouble:
         return transaction.talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
+    ending = Ending(transaction, spooled)
     try:
-        answer = _take(transaction, spooled)
-        reply = answer if isinstance(answer, Reply | list | tuple) else await answer  # type: ignore[misc]
+        answer = ending.answer()
+        if isinstance(answer, Awaitable):
+            answer = await answer
     except BaseException:
-        spooled.discard()
+        ending.content.discard()
         raise
-    if not any(one.positive for one in ([reply] if isinstance(reply, Reply) else reply)):
-        spooled.discard()
-    return reply
+    if ending.thrown_away or not any(one.positive for one in ([answer] if isinstance(answer, Reply) else answer)):
+        ending.content.discard()
+    return answer
 
 
 def _take(transaction: Transaction, spooled: Spooled) -> FinalReply | Awaitable[FinalReply]:
-    talk = transaction.talk
-    octets = spooled.octets
-    header = trace.header_of(octets if octets is not None else spooled.head(trace.HEADER_READ))
-    hops, message_id = trace.hops_and_id(header)
-    if 0 < talk.desk.hops < hops:  # RFC 5321 §6.3
-        return talk.no("content", catalogue.TOO_MANY_HOPS, reason=f"{hops} Received fields")
-    ending = Ending(transaction, spooled, header, message_id)
-    if talk.gathering is None or not ending.anything_to_look_at(talk.gathering):
-        return ending.keep(tuple(transaction.recipients.values()))
-    return ending.judged(talk.gathering)
+    return Ending(transaction, spooled).answer()
 
 
 class Ending:
     """One message whose content has come."""
 
-    __slots__ = ("content", "facts", "header", "item", "message_id", "needs", "now", "plans", "trace", "transaction")
+    __slots__ = ("above", "content", "facts", "header", "item", "message_id", "now", "plans", "thrown_away",
+                 "trace", "transaction")  # fmt: skip
 
-    def __init__(self, transaction: Transaction, content: Spooled, header: bytes, message_id: str) -> None:
-        self.transaction, self.content, self.header, self.message_id = transaction, content, header, message_id
-        self.facts = transaction.facts
+    def __init__(self, transaction: Transaction, content: Spooled) -> None:
+        self.transaction, self.content, self.facts = transaction, content, transaction.facts
+        octets = content.octets
+        self.header = trace.header_of(octets if octets is not None else content.head(trace.HEADER_READ))
+        self.message_id = ""
         self.plans = dict.fromkeys(transaction.plans.values())
-        self.needs: frozenset[str] = frozenset()
         self.now = transaction.talk.desk.clock()
         self.item = new_queue_id(int(self.now * 1_000_000))
-        self.trace = b""
+        self.trace = self.above = b""  # our Received field; what scanning puts above everything
+        self.thrown_away = False  # a scanner wants that nobody gets it
+
+    def answer(self) -> FinalReply | Awaitable[FinalReply]:
+        """The reply, or one for each accepted recipient (LMTP)."""
+        talk = self.transaction.talk
+        hops, self.message_id = trace.hops_and_id(self.header)
+        if 0 < talk.desk.hops < hops:  # RFC 5321 §6.3
+            return talk.no("content", catalogue.TOO_MANY_HOPS, reason=f"{hops} Received fields")
+        if talk.gathering is None or not self.anything_to_look_at(talk.gathering):
+            return self.keep(tuple(self.transaction.recipients.values()))
+        return self.judged(talk.gathering)
 
     def anything_to_look_at(self, gathering: Gathering) -> bool:
         """Whether any mode, or the evidence that is written down, has to do with this message."""
         for plan in self.plans:
             if plan.content or plan.tags:
                 return True
-        return gathering.examines()
+        return gathering.examines() or gathering.scans() or self.facts.visit.role == STRANGER
 
     async def judged(self, gathering: Gathering) -> FinalReply:
         """Find out what the modes need, the cheap things first, and stop where nobody would take it."""
-        facts, transaction, rules = self.facts, self.transaction, self.transaction.talk.stance.rules
-        facts.header, facts.size = self.header, self.content.size
-        for plan in self.plans:
-            self.needs |= plan.content_needs | plan.tag_needs
-        await gathering.examine(facts, self.content, self.needs)
-        await gathering.settle(self.needs)
+        facts, transaction = self.facts, self.transaction
+        facts.header, facts.size, facts.item = self.header, self.content.size, self.item
+        needs: frozenset[str] = frozenset().union(*(plan.content_needs | plan.tag_needs for plan in self.plans))
+        gathering.count("messages", facts)
+        await gathering.examine(facts, self.content, needs, transaction.path.smtputf8)
+        await gathering.settle(needs)
         verdicts = self._verdicts()
-        if "waiting" in self.needs and _anybody(verdicts):
+        if "waiting" in needs and _anybody(verdicts):
             strangers = [one for one, plan in transaction.plans.items() if plan.modes["greylist"].value != decision.OFF]
             await gathering.wait(facts, strangers)
             verdicts = self._verdicts()
-        if "scans" in self.needs and _anybody(verdicts):
+        if gathering.scans() and _anybody(verdicts):
             await gathering.scan(facts, self.content, self._received())
             verdicts = self._verdicts()
         if not transaction.talk.lmtp:
             one = decision.together(list(verdicts.values()))
             verdicts = dict.fromkeys(verdicts, one)
-        tags: dict[str, str] = {}
+        return await self._answered(gathering, verdicts)
+
+    def _tags(self) -> tuple[tuple[str, str], ...]:
+        rules, found = self.transaction.talk.stance.rules, dict[str, str]()
         for plan in self.plans:
-            people = [who for who, its in transaction.plans.items() if its is plan]
-            tags |= dict(decision.tags(plan, facts, rules, people))
-        return await self._answered(gathering, verdicts, tuple(tags.items()))
+            people = [who for who, its in self.transaction.plans.items() if its is plan]
+            found |= dict(decision.tags(plan, self.facts, rules, people))
+        return tuple(found.items())
 
     def _verdicts(self) -> dict[str, Verdict]:
         rules = self.transaction.talk.stance.rules
@@ -118,9 +133,7 @@ class Ending:
             who: decision.judge(plan.content, self.facts, rules, who) for who, plan in self.transaction.plans.items()
         }
 
-    async def _answered(
-        self, gathering: Gathering, verdicts: dict[str, Verdict], tags: tuple[tuple[str, str], ...]
-    ) -> FinalReply:
+    async def _answered(self, gathering: Gathering, verdicts: dict[str, Verdict]) -> FinalReply:
         transaction = self.transaction
         talk = transaction.talk
         found = found_words(self.facts)
@@ -130,38 +143,72 @@ class Ending:
                 replies[who] = talk.denied("content", verdict, who, found) if number < MOST_TOLD else verdict.reply
         taken = tuple(one for one in transaction.recipients.values() if one.address not in replies)
         if not taken:
-            if any(verdict.action == REFUSE for verdict in verdicts.values()):
-                gathering.learn(self.facts, list(verdicts), False)
+            for check in {verdict.check for verdict in verdicts.values() if verdict.action == REFUSE}:
+                gathering.unwelcome(self.facts, check)
         else:
-            for name, _ in tags:
-                talk.desk.tally.add(name, "tag")
-            reply = await self.keep(taken, tags, found)
-            if reply.positive:
-                talk.desk.tally.add("", ACCEPT)
-                gathering.learn(self.facts, [one.address for one in taken], True)
-                gathering.count("messages", self.facts)
+            reply = await self._accepted(gathering, taken, found)
             replies |= {one.address: reply for one in taken}
         if talk.lmtp:
             return [replies[who] for who in transaction.answers]
         return replies[next(iter(verdicts))]
 
+    async def _accepted(self, gathering: Gathering, taken: tuple[Recipient, ...], found: str) -> Reply:
+        """Somebody takes it: with its edits and remarks it becomes ours."""
+        talk, facts = self.transaction.talk, self.facts
+        tags = self._tags()
+        discarded = next((scan.scanner for scan in facts.scans if scan.result == "discard"), "")
+        if discarded:
+            self.thrown_away = True
+            path = facts.return_path
+            maillog.discarded(int(self.now * 1000), self.item, path, facts.visit.address, discarded, found)
+            return queued_as(name_of(self.item))
+        try:
+            done = await finished(self.content, facts.scans, talk.desk.configuration, facts.visit.role == STRANGER)
+        except StorageFull as trouble:
+            return talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
+        self.content, self.above = done.content, done.prefix
+        people = await self._edited(taken, done)
+        reply = await self.keep(people, tags, found, done.return_path)
+        if reply.positive:
+            talk.desk.tally.add("", ACCEPT)
+            for name, _ in tags:
+                talk.desk.tally.add(name, "tag")
+            gathering.welcome(facts, [one.address for one in taken], [name for name, _ in tags])
+        return reply
+
+    async def _edited(self, taken: tuple[Recipient, ...], done: Finished) -> tuple[Recipient, ...]:
+        """The recipients as milters want them; a milter may send anywhere, but not to what does not exist."""
+        if not (done.added or done.removed):
+            return taken
+        gone = {key(address) for address in done.removed}
+        kept = {key(one.address): one for one in taken if key(one.address) not in gone}
+        for address in done.added:
+            try:
+                destination = await self.transaction.talk.desk.router.route(address, True)
+            except Unavailable:
+                destination = None
+            if destination is None or isinstance(destination, Refused):
+                _log.warning("A milter adds the recipient %s, which leads nowhere; left out", address)
+            else:
+                kept.setdefault(key(address), Recipient(address))
+        return tuple(kept.values()) or taken
+
     def keep(
-        self, taken: tuple[Recipient, ...], tags: Sequence[tuple[str, str]] = (), found: str = ""
-    ) -> Awaitable[Reply]:
+        self, taken: tuple[Recipient, ...], tags: Sequence[tuple[str, str]] = (), found: str = "",
+        return_path: str | None = None,
+    ) -> Awaitable[Reply]:  # fmt: skip
         """Make it ours for these recipients."""
-        transaction, facts = self.transaction, self.facts
-        talk, path = transaction.talk, transaction.path
+        talk, path = self.transaction.talk, self.transaction.path
         desk = talk.desk
         octets, message_id = self.content.octets, self.message_id
-        prefix = tag_field(tags) + authentication_results(facts, desk.host) + self._received(taken)
+        prefix = self.above + tag_field(tags) + authentication_results(self.facts, desk.host) + self._received(taken)
         if desk.submission:
             added, message_id = trace.added_to_submission(self.header, desk.host, self.now, desk.random)
             prefix += added
         # What the content is counts, not what the client said of it; a file is too large to look through again.
         eight_bit = path.body == "8BITMIME" if octets is None else not octets.isascii()
-        envelope = Envelope(
-            path.address, taken, "8BITMIME" if eight_bit else "7BIT", path.smtputf8, path.envid, path.ret
-        )
+        sender = path.address if return_path is None else return_path
+        envelope = Envelope(sender, taken, "8BITMIME" if eight_bit else "7BIT", path.smtputf8, path.envid, path.ret)
         arrival = Arrival(
             item=self.item,
             content=self.content,
@@ -183,6 +230,14 @@ class Ending:
             for_one = people[0].address if len(people) == 1 else ""
             self.trace = self.transaction.talk.received(name_of(self.item), self.transaction.path, for_one, self.now)
         return self.trace
+
+
+def key(address: str) -> str:
+    """What tells recipients apart."""
+    try:
+        return key_of(address)
+    except AddressError:
+        return address
 
 
 def _anybody(verdicts: dict[str, Verdict]) -> bool:
@@ -221,16 +276,9 @@ def found_words(facts: Facts) -> str:
             words.append(f"HELO {visit.helo_domain}")
         if facts.callout is not None:
             words.append(f"callout: {facts.callout.answer}")
-        words += [f"{scan.scanner}: {scan.result}{_score(scan.score)}{_more(scan.words)}" for scan in facts.scans]
+        if facts.scans:
+            words.append(scanners.words(facts.scans))
         return "; ".join(words)[:4000]
     except Exception:
         _log.exception("Evidence could not be put into words for a fault of ours")
         return ""
-
-
-def _score(score: float | None) -> str:
-    return "" if score is None else f" {score:.1f}"
-
-
-def _more(words: str) -> str:
-    return f" ({words})" if words else ""

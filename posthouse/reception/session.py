@@ -63,7 +63,7 @@ class Conversation:
         visit.trusted = desk.kind == "transfer" and visit.role == "relay"
         stance = self.stance = desk.decision.stance(desk.kind, visit.role, visit.networks)
         verdict = judge(stance.base.connect, Facts(visit), stance.rules) if stance.base.connect else CLEAR
-        if verdict.action == ACCEPT and (visit.role != "relay" or stance.base.needs):
+        if verdict.action == ACCEPT and (visit.role != "relay" or stance.base.needs or desk.scans(visit)):
             verdict = self._look_at(visit, stance)
         if verdict.reply is not None:
             desk.doorkeeper.leave(key)
@@ -139,7 +139,7 @@ class Conversation:
         if admitted is not None:
             visit = self.visit
             visit.trusted = True
-            visit.account, visit.account_id = identity, admitted.account.id
+            visit.account, visit.account_id = admitted.account.address or identity, admitted.account.id
             visit.rights = admitted.rights
         return reply
 

@@ -4,52 +4,74 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from random import random
 
-from posthouse.configuration import Configuration, endpoint
+from posthouse.configuration import Configuration, Policy, endpoint
 from posthouse.content.spool import Spooled
 from posthouse.database import Bridge
 from posthouse.dns.resolver import Resolver
 from posthouse.reception import names
 from posthouse.reception.blocklists import Blocklists
+from posthouse.reception.callouts import Callouts
+from posthouse.reception.content_checks import findings
 from posthouse.reception.desk import asked_for
-from posthouse.reception.evidence import Witness
+from posthouse.reception.evidence import INLINE, Witness
 from posthouse.reception.flood import Flood
 from posthouse.reception.gathering import Sources
 from posthouse.reception.greylisting import Greylist
 from posthouse.reception.reputation import Reputation
+from posthouse.reception.scanners import Scanners
+from posthouse.routing import Router, ToRemote
 
-_OF_DNS = frozenset(("client_name", "listing", "helo_domain", "sender_domain", "domain_listing", "spf", "callout"))
+_OF_DNS = frozenset(("client_name", "listing", "helo_domain", "sender_domain", "domain_listing", "callout"))
 
 
-def open_sources(chosen: Configuration, bridge: Bridge, clock: Callable[[], float], *, learns: bool = True) -> Sources:
+def open_sources(
+    chosen: Configuration, bridge: Bridge, clock: Callable[[], float], router: Router, *, learns: bool = True
+) -> Sources:
     """All that some mode of the file needs. Close with `close`. A trial asks nobody: its mail comes from loopback."""
     sources = Sources(seconds=chosen.evidence.deadline, learns=learns)
     wanted = asked_for(chosen)
-    if not chosen.trial and (chosen.evidence.enabled or wanted & _OF_DNS):
-        _with_dns(chosen, sources, wanted, clock)
+    verifies = "verified" in wanted and bool(chosen.reception.relay_domains)
+    if not chosen.trial and (chosen.evidence.enabled or verifies or wanted & _OF_DNS):
+        lookups = _with_dns(chosen, sources, wanted, clock)
+        if verifies or "callout" in wanted:
+            _with_callouts(chosen, sources, lookups, bridge, clock, router)
+    if "findings" in wanted:
+        sources.findings = partial(_look_through, chosen.policy)
+    if chosen.scanners:
+        sources.scanners = Scanners(chosen.scanners, chosen, clock)
     if not chosen.trial:
         _with_memory(chosen, sources, bridge, wanted, clock)
     return sources
 
 
-def _with_dns(chosen: Configuration, sources: Sources, wanted: frozenset[str], clock: Callable[[], float]) -> None:
-    lookups = Resolver([endpoint(text) for text in chosen.dns.nameservers], chosen.dns.timeout, clock)
-
-    async def end() -> None:
-        lookups.close()
-
+def _with_dns(chosen: Configuration, sources: Sources, wanted: frozenset[str], clock: Callable[[], float]) -> Resolver:
+    lookups = Resolver([endpoint(text) for text in chosen.dns.nameservers], chosen.dns.timeout, clock, chosen.dns.trusted)
     if chosen.evidence.enabled:
-        witness = sources.witness = Witness(chosen.evidence, lookups, chosen.host, clock)
-
-        async def dismiss() -> None:
-            witness.close()
-
-        sources.closing.append(dismiss)
+        sources.witness = Witness(chosen.evidence, lookups, chosen.host, clock)
+        sources.closing.append(sources.witness.close)
     if chosen.dns_lists and wanted & {"listing", "domain_listing"}:
-        sources.blocklists = Blocklists(chosen.dns_lists, lookups, clock)
+        blocklists = sources.blocklists = Blocklists(chosen.dns_lists, lookups, clock)
+        sources.closing.append(blocklists.close)
     sources.sender_domain = lambda domain, deadline: names.sender_domain(domain, lookups, deadline)
     sources.helo_host = lambda name, deadline: names.helo_host(name, lookups, deadline)
-    sources.closing.append(end)
+    sources.closing.append(lookups.close)
+    return lookups
+
+
+def _with_callouts(
+    chosen: Configuration, sources: Sources, lookups: Resolver, bridge: Bridge, clock: Callable[[], float],
+    router: Router,
+) -> None:  # fmt: skip
+    async def ours(domain: str) -> bool:
+        return type(await router.route(f"postmaster@{domain}", True)) is not ToRemote
+
+    callouts = sources.callouts = Callouts(chosen, lookups, bridge, clock, random, ours)
+    sources.chores.append(callouts.flush)
+    sources.forgetting.append(callouts.forget)
+    sources.closing.insert(0, callouts.close)
 
 
 def _with_memory(
@@ -59,6 +81,7 @@ def _with_memory(
         flood = sources.flood = Flood(chosen.flood, bridge, clock, chosen.hosts)
         sources.chores.append(flood.flush)
         sources.forgetting.append(flood.forget)
+        sources.closing.append(flood.flush)
     if "waiting" in wanted:
         greylist = sources.greylist = Greylist(chosen.greylist, bridge, clock, chosen.hosts, chosen.names)
         sources.chores.append(greylist.flush)
@@ -74,13 +97,13 @@ def _with_memory(
 async def close(sources: Sources) -> None:
     """What was learnt is kept; nothing more is asked."""
     for act in sources.closing:
-        await act()
+        ending = act()
+        if ending is not None:
+            await ending
 
 
-async def look_through(
-    act: Callable[[bytes, Spooled], tuple[tuple[str, str], ...]], header: bytes, content: Spooled
-) -> tuple[tuple[str, str], ...]:
-    """The checks of content that need no scanner; what is on the disk is read in a thread."""
-    if content.octets is not None:
-        return act(header, content)
-    return await asyncio.get_running_loop().run_in_executor(None, act, header, content)
+async def _look_through(policy: Policy, header: bytes, content: Spooled, utf8: bool) -> tuple[tuple[str, str], ...]:
+    """The checks of content that need no scanner; what is large is looked at in a thread."""
+    if content.octets is not None and content.size <= INLINE:
+        return findings(header, content, policy, utf8)
+    return await asyncio.get_running_loop().run_in_executor(None, findings, header, content, policy, utf8)

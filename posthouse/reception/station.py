@@ -179,6 +179,7 @@ class Reception:
 
     def _forget(self) -> None:
         """An operator changed what is remembered of strangers."""
+        self._login.forget()
         for act in self._sources.forgetting:
             act()
 

@@ -10,7 +10,7 @@ from posthouse.content.spool import Spool
 from posthouse.database import Unavailable
 from posthouse.message.envelope import Recipient
 from posthouse.reception import handover
-from posthouse.reception.policy.decision import ACCEPT, REFUSE, Plan, judge
+from posthouse.reception.policy.decision import ACCEPT, DEFER, REFUSE, Plan, Verdict, judge
 from posthouse.reception.policy.facts import Facts
 from posthouse.routing import Destination, Refused, ToList, ToRelay, ToRemote, return_path_refusal
 from posthouse.smtp import catalogue
@@ -33,22 +33,23 @@ class _Place:
     key: object  # recipients with equal keys get one copy
     mailing_list: str
     plan: Plan
+    alike: object
 
 
 class Transaction:
     """From MAIL to the end of the content."""
 
-    __slots__ = ("answers", "facts", "path", "plan", "plans", "recipients", "talk")
+    __slots__ = ("alike", "answers", "facts", "path", "plans", "recipients", "talk")
 
     def __init__(self, talk: Conversation, path: ReturnPath) -> None:
         self.talk, self.path = talk, path
         self.facts = Facts(talk.visit, path.address, path.size or 0)
-        self.plan: Plan | None = None  # of the first recipient
+        self.alike: object = None  # what all recipients of one SMTP transaction must have in common
         self.recipients: dict[object, Recipient] = {}
         self.plans: dict[str, Plan] = {}  # by the address of the recipient
         self.answers: list[str] = []  # LMTP: whose reply each accepted RCPT gets at the end
         if talk.gathering is not None:
-            talk.gathering.opened(self.facts, talk.stance.base.rcpt_needs)
+            talk.gathering.opened(self.facts, path.body, talk.stance.base.rcpt_needs)
 
     def recipient(self, path: ForwardPath) -> MaybeReply:
         """RCPT: where does it lead? Answered from memory where that is certain."""
@@ -75,6 +76,7 @@ class Transaction:
         if isinstance(destination, Refused):
             if talk.gathering is not None and destination.reply.permanent:
                 talk.gathering.count("refused recipients", self.facts, address)
+                talk.gathering.unwelcome(self.facts, "")
             return talk.no("rcpt", destination.reply, address, destination.why)
         if talk.lmtp and isinstance(destination, ToRelay | ToRemote):
             # LMTP is the last hop (RFC 2033 §1): it takes what lives here and passes nothing on.
@@ -84,32 +86,44 @@ class Transaction:
             return talk.no("rcpt", refusal, address)
         mailing_list = destination.list_address if isinstance(destination, ToList) else ""
         plan = talk.stance.plan(address.rpartition("@")[2], mailing_list)
-        if self.plan is None:
-            self.plan = plan
-        elif plan.content_modes != self.plan.content_modes and not talk.lmtp:
+        alike = plan.content_modes, talk.gathering.group(address) if talk.gathering is not None else ()
+        if self.alike is not None and alike != self.alike and not talk.lmtp:
             return talk.no("rcpt", catalogue.SEND_SEPARATELY, address, "other modes hold for its content")
         # Two spellings of one list address are one posting; else the list would send everything twice.
         key: object = destination if kind is ToList else address
-        place = _Place(path, address, key, mailing_list, plan)
-        if plan.rcpt or plan.tag_needs:
-            gathering = talk.gathering
+        place = _Place(path, address, key, mailing_list, plan, alike)
+        gathering = talk.gathering
+        if gathering is not None:
             needs = plan.rcpt_needs
-            if gathering is not None and (needs or plan.tag_needs):
+            if needs or plan.tag_needs:
                 next_hop = destination.domain if isinstance(destination, ToRelay) else ""
                 if isinstance(destination, ToList) and destination.role == TAKES_REPORTS:
                     needs = needs - {"callout"}
                 gathering.begin(needs | plan.tag_needs - _WITH_CONTENT, address, next_hop)
-                if not gathering.known(needs, address):
-                    return self._settled(place, needs)
-            return self._judged(place)
-        return self._accept(place)
+            if gathering.escorted or not gathering.known(needs, address):
+                return self._settled(place, needs)
+        return self._judged(place) if plan.rcpt or plan.tag_needs else self._accept(place)
 
     async def _settled(self, place: _Place, needs: frozenset[str]) -> Reply:
-        if self.talk.gathering is not None:
-            await self.talk.gathering.settle(needs, place.address)
-        return self._judged(place)
+        gathering, address = self.talk.gathering, place.address
+        assert gathering is not None
+        await gathering.settle(needs, address)
+        refusal = self._refusal(place)
+        if refusal is not None:
+            return refusal
+        said = await gathering.escort_says(address) if gathering.escorted else None
+        if said is not None and not said.positive:
+            mode = place.plan.modes["scanner"].value
+            if mode in (DEFER, REFUSE):
+                reply = said.softened() if mode == DEFER else said
+                verdict = Verdict(DEFER if reply.temporary else REFUSE, "scanner", reply, "a milter said so")
+                return self.talk.denied("rcpt", verdict, address, handover.found_words(self.facts))
+        return self._accept(place)
 
     def _judged(self, place: _Place) -> Reply:
+        return self._refusal(place) or self._accept(place)
+
+    def _refusal(self, place: _Place) -> Reply | None:
         talk, address = self.talk, place.address
         if talk.gathering is not None and "excess" in place.plan.needs:
             talk.gathering.excess(self.facts, address, place.mailing_list)
@@ -117,8 +131,9 @@ class Transaction:
         if verdict.action != ACCEPT:
             if talk.gathering is not None and verdict.action == REFUSE:
                 talk.gathering.count("refused recipients", self.facts, address)
+                talk.gathering.unwelcome(self.facts, verdict.check)
             return talk.denied("rcpt", verdict, address, handover.found_words(self.facts))
-        return self._accept(place)
+        return None
 
     def _accept(self, place: _Place) -> Reply:
         gathering, path = self.talk.gathering, place.path
@@ -126,6 +141,7 @@ class Transaction:
             if not self.recipients:
                 gathering.accepted()
             gathering.count("recipients", self.facts, place.address, place.mailing_list)
+        self.alike = self.alike or place.alike
         kept = self.recipients.setdefault(place.key, Recipient(place.address, path.notify, path.original_recipient))
         self.plans.setdefault(kept.address, place.plan)
         self.facts.recipients.append(place.address)

@@ -125,6 +125,9 @@ NOT_YOUR_ADDRESS = Reply(550, "5.7.1", "Your account may not send with this addr
 SPF_FAILED = Reply(550, "5.7.23", "SPF says that you may not use this return path")  # RFC 7372 §3.2
 SENDER_UNKNOWN = Reply(550, "5.1.7", "The return path's host says that it does not exist")
 RECIPIENT_UNKNOWN_THERE = Reply(550, "5.1.1", "The host we pass this on to has no such address")
+RECIPIENT_UNVERIFIED = Reply(
+    451, "4.4.1", "The host we pass this on to cannot say now whether it has that address; try again later"
+)
 TOO_MUCH = Reply(451, "4.7.1", "Too much at once")
 TOO_FAST = Reply(421, "4.7.0", "Too much from your address at once; try again in a minute")
 BEHIND = Reply(451, "4.3.2", "We are behind with our mail; please try again later")

@@ -83,7 +83,7 @@ def test_a_forged_posting_fails_and_still_arrives(house: House, outside: Outside
 def test_a_silent_dns_is_a_temperror_within_the_deadline_and_the_mail_is_taken(house: House, outside: Outside) -> None:
     house.has_list(GARDEN, members=[ANA, BEN])
     publishes(house)
-    witness = house.reception._witness
+    witness = house.reception._sources.witness
     assert witness is not None
     witness.seconds = 0.5
     for name in ("far.example", "rsa._domainkey.far.example", "_dmarc.far.example", "1.0.0.127.in-addr.arpa"):

@@ -24,7 +24,16 @@ _FULL_NAME = re.compile(
 class Rules:
     """The settings that checks compare with, ready to be looked up. Built once."""
 
-    def __init__(self, policy: configuration.Policy, host: str, hosts: Callable[[list[str]], list[str]] = list) -> None:
+    def __init__(
+        self,
+        policy: configuration.Policy,
+        host: str,
+        hosts: Callable[[list[str]], list[str]] = list,
+        relays: bool = True,
+        unverified: bool = False,
+    ) -> None:
+        """`hosts` expands `@NAME`; `relays`: mail is passed on for somebody; `unverified`: also for recipients that
+        cannot be verified now."""
         self.host = host.lower().rstrip(".")
         self.blocked = Networks(hosts(policy.blocked_networks))
         self.inside_addresses = frozenset(policy.inside_addresses)
@@ -37,7 +46,9 @@ class Rules:
             "inside_only": self.inside_addresses,
             "blocked_sender": self.senders,
         }
-        self.idle = frozenset(name for name, entries in named.items() if not entries)  # they can never hold
+        idle = {name for name, entries in named.items() if not entries}  # they can never hold
+        self.idle = frozenset(idle if relays else idle | {"recipient"})
+        self.unverified = unverified
 
 
 Judge = Callable[[Facts, Rules, str], str | None]
@@ -212,9 +223,16 @@ def callout(facts: Facts, rules: Rules, recipient: str) -> str | None:
 
 
 def recipient_there(facts: Facts, rules: Rules, recipient: str) -> str | None:
-    """The host we pass mail on to knows no such address."""
+    """The host we pass mail on to knows no such address, or cannot say so now."""
     found = facts.verified.get(recipient)
-    return f"{recipient}: {found.reply}" if found is not None and found.answer == "no" else None
+    if found is None or found.answer == "yes" or (found.answer == "unknown" and rules.unverified):
+        return None
+    return f"{recipient}: {found.reply}"
+
+
+def _unverified(facts: Facts, recipient: str) -> Reply | None:
+    found = facts.verified.get(recipient)
+    return catalogue.RECIPIENT_UNVERIFIED if found is not None and found.answer == "unknown" else None
 
 
 def flood(facts: Facts, rules: Rules, recipient: str) -> str | None:
@@ -318,7 +336,8 @@ CHECKS = (
     _check("domain_lists", RCPT, domain_lists, catalogue.SENDER_DOMAIN_LISTED, needs=("domain_listing",)),
     _check("spf", RCPT, spf, catalogue.SPF_FAILED, needs=("spf",)),
     _check("callout", RCPT, callout, catalogue.SENDER_UNKNOWN, needs=("callout",)),
-    _check("recipient", RCPT, recipient_there, catalogue.RECIPIENT_UNKNOWN_THERE, needs=("verified",), meets=_ANYBODY),
+    _check("recipient", RCPT, recipient_there, catalogue.RECIPIENT_UNKNOWN_THERE, needs=("verified",), meets=_ANYBODY,
+           words=_unverified),
     _check("sender_rights", CONTENT, author_rights, catalogue.NOT_YOUR_ADDRESS, meets=_ACCOUNT),
     _check("dkim", CONTENT, dkim, catalogue.DKIM_FAILED, needs=("evidence",)),
     _check("dmarc", CONTENT, dmarc, catalogue.DMARC_FAILED, needs=("evidence",)),
