@@ -22,7 +22,7 @@ class Lookup:
 
     kind: str = setting("", "sqlite, postgresql, mysql (MariaDB too), ldap, cdb or file. Empty: not asked.")
     domains: list[str] = setting([], "Our domains it is asked about. Empty: all.", "domains")
-    servers: list[str] = setting([], "HOST, HOST:PORT or the path of a socket's folder, asked in this order.")
+    servers: list[str] = setting([], "HOST, HOST:PORT or the path of a socket, asked in this order; of sqlite, cdb and file: files.")
     path: str = setting("", "The file, for sqlite, cdb and file.", "path")
     database: str = setting("", "Name of the database.")
     user: str = setting("", "Who signs in there (ldap: a DN). It needs SELECT on one table, nothing else.")
@@ -54,16 +54,16 @@ def complaints(lookups: Mapping[str, Lookup]) -> Iterator[tuple[tuple[str, ...],
 def _complaints(one: Lookup) -> Iterator[tuple[str, str]]:
     if one.kind in SERVED and not one.servers:
         yield "servers", f"must name a server for {one.kind}"
-    if one.kind not in SERVED and not one.path:
+    if one.kind not in SERVED and not one.path and not one.servers:
         yield "path", f"must name the file for {one.kind}"
-    for server in one.servers:
+    for server in one.servers if one.kind in SERVED else ():
         try:
             server_of(server, SERVED.get(one.kind, 0))
         except ValueError as error:
             yield "servers", f"{error}: {server!r}"
-    if one.kind in ("sqlite", "postgresql", "mysql"):
-        if not re.match(r"\s*(SELECT|WITH)\b", one.query, re.IGNORECASE) or ";" in _QUOTED.sub("", one.query):
-            yield "query", "must be one SELECT, without a semicolon"
+    selects = re.match(r"\s*(SELECT|WITH)\b", one.query, re.IGNORECASE) and ";" not in _QUOTED.sub("", one.query)
+    if one.kind in ("sqlite", "postgresql", "mysql") and not selects:
+        yield "query", "must be one SELECT, without a semicolon"
     if one.kind == "ldap" and not re.fullmatch(r"\s*\(.*\)\s*", one.query, re.DOTALL):
         yield "query", "must be a filter in parentheses, like (mail=:address)"
     if one.kind == "ldap" and not one.base:
