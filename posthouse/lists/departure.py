@@ -45,6 +45,7 @@ class Wording:
         values = {
             **self.values,
             "permalink": permalink,
+            "hyperkitty_url": permalink,
             "user_email": recipient,
             "user_address": recipient,
             "user_delivered_to": recipient,

@@ -60,6 +60,8 @@ def send(
     for address in reached:
         groups.setdefault(asked.get(_key(address), others), []).append(address)
     fields = [*_extra(reply_to, answers), *extra]
+    if row.include_rfc2369_headers:
+        fields.append(("List-Id", f"<{row.list_id}>"))  # so that people's filters find them; no List-Post, no answers
     sent = 0
     for language, people in groups.items():
         item = new_queue_id(now * 1000)

@@ -16,7 +16,8 @@ OF_READERS = (
     "user_email", "user_name", "user_name_or_email", "user_delivered_to", "user_language", "user_optionsurl", "member",
     "user_address", "user_name_or_address",
 )  # fmt: skip
-OF_COPIES = ALWAYS | {"permalink", *OF_READERS}
+# `hyperkitty_url` is what footers from Mailman call the permalink.
+OF_COPIES = ALWAYS | {"permalink", "hyperkitty_url", *OF_READERS}
 OF_DIGESTS = ALWAYS | {"volume", "issue", "title"}
 
 

@@ -23,7 +23,7 @@ FOREIGN = (
     "List-Id", "List-Help", "List-Subscribe", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Post", "List-Owner",
     "List-Archive", "Archived-At", "Precedence", "Message-ID-Hash", "X-Message-ID-Hash",
     "Return-Path", "Errors-To", "Return-Receipt-To", "Disposition-Notification-To", "X-Confirm-Reading-To",
-    "Approved", "Approve", "X-Approved", "X-Approve",
+    "Approved", "Approve", "X-Approved", "X-Approve", "Urgent", "X-PMRQC",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ class Preparation:
     def __init__(self, mailing_list: MailingList, content: bytes, circumstances: Circumstances) -> None:
         self.mailing_list, self.circumstances = mailing_list, circumstances
         self.values = {**notices.placeholders(mailing_list), "permalink": circumstances.permalink}
+        self.values["hyperkitty_url"] = circumstances.permalink
         self.content = content
         self._editor: HeaderEditor | None = None
 
