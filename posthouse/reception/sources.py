@@ -48,7 +48,9 @@ def open_sources(
 
 
 def _with_dns(chosen: Configuration, sources: Sources, wanted: frozenset[str], clock: Callable[[], float]) -> Resolver:
-    lookups = Resolver([endpoint(text) for text in chosen.dns.nameservers], chosen.dns.timeout, clock, chosen.dns.trusted)
+    lookups = Resolver(
+        [endpoint(text) for text in chosen.dns.nameservers], chosen.dns.timeout, clock, chosen.dns.trusted
+    )
     if chosen.evidence.enabled:
         sources.witness = Witness(chosen.evidence, lookups, chosen.host, clock)
         sources.closing.append(sources.witness.close)
