@@ -13,7 +13,6 @@ from posthouse.encounters import counts
 from posthouse.encounters.counts import Addition, Rate, Total
 
 MOST_UNSENT = 50_000  # additions that wait while the database is gone
-_Name = tuple[str, str]
 
 
 class _Counter:
@@ -35,8 +34,8 @@ class Counters:
 
     def __init__(self, most: int, worth: int) -> None:
         self._most, self._worth = most, worth
-        self._counters: OrderedDict[_Name, _Counter] = OrderedDict()
-        self._grown: dict[_Name, None] = {}
+        self._counters: OrderedDict[Rate, _Counter] = OrderedDict()
+        self._grown: dict[Rate, None] = {}
         self._over: list[Addition] = []  # of windows that ended before they were written
 
     def __len__(self) -> int:
@@ -44,25 +43,32 @@ class Counters:
 
     def add(self, rate: Rate, now: float) -> None:
         """One more. `now`: seconds since 1970."""
-        name = (rate.whose, rate.what)
-        counter = self._counters.get(name)
+        counter = self._counters.get(rate)
         if counter is None:
-            counter = self._counters[name] = _Counter(rate, int(now // rate.seconds))
+            counter = self._counters[rate] = _Counter(rate, int(now // rate.seconds))
             while len(self._counters) > self._most:
                 forgotten = self._counters.popitem(last=False)[0]
                 self._grown.pop(forgotten, None)
         else:
-            self._counters.move_to_end(name)
+            self._counters.move_to_end(rate)
             self._roll(counter, now)
         counter.fresh += 1
         counter.unsent += 1
         if counter.shared or counter.fresh >= max(1, rate.most // self._worth):
             counter.shared = True
-            self._grown[name] = None
+            self._grown[rate] = None
+
+    def reached(self, rate: Rate, now: float) -> bool:
+        """Whether as many are in the window as the rate allows."""
+        counter = self._counters.get(rate)
+        if counter is None or counter.fresh + counter.earlier < rate.most:  # nearly always; a window only takes away
+            return False
+        self._roll(counter, now)
+        return counts.rate_at(now, rate.seconds, counter.total()) >= rate.most
 
     def total(self, rate: Rate, now: float) -> Total | None:
         """What is counted of a rate; None for nothing."""
-        counter = self._counters.get((rate.whose, rate.what))
+        counter = self._counters.get(rate)
         if counter is None:
             return None
         self._roll(counter, now)
@@ -95,7 +101,7 @@ class Counters:
             self._over = (sent + self._over)[:MOST_UNSENT]
             return False
         for one in sent:
-            counter = self._counters.get((one.rate.whose, one.rate.what))
+            counter = self._counters.get(one.rate)
             total = totals.get(one.rate.id)
             if counter is not None and total is not None:
                 _learn(counter, total)
@@ -104,8 +110,8 @@ class Counters:
     def _take(self, now: float) -> list[Addition]:
         """What is to be sent."""
         sent = []
-        for name in self._grown:
-            counter = self._counters.get(name)
+        for rate in self._grown:
+            counter = self._counters.get(rate)
             if counter is not None:
                 self._roll(counter, now)
                 if counter.unsent:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 from posthouse import configuration
 from posthouse.database import Bridge
@@ -19,6 +20,8 @@ from posthouse.reception.policy.facts import Excess, Visit
 CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED = "connections", "messages", "recipients", "refused recipients"
 SHARE = 10  # a network with less than one in so many of an object's rate is not held back for it
 ALL_BEYOND = 4  # times an object's rate: then everybody is
+_AT_CONNECT, _AT_RECIPIENT = (CONNECTIONS, REFUSED), (MESSAGES, RECIPIENTS, REFUSED)
+MOST_REMEMBERED = 20_000  # clients, domains, recipients and lists whose rates are worked out
 WORTH_SHARING = 10  # one in so many of a rate: below it no other process needs to know
 
 
@@ -33,25 +36,25 @@ class Flood:
         hosts: Callable[[list[str]], list[str]] = list,
     ) -> None:
         """`hosts` expands `@NAME` in a list of networks (see Configuration)."""
-        self._settings, self._bridge, self._clock = settings, bridge, clock
-        self._exempt = Networks(hosts(settings.exempt_networks))
+        self._bridge, self._clock = bridge, clock
+        self._rates = _Rates(settings, Networks(hosts(settings.exempt_networks)))
         self._counters = Counters(settings.remembered, WORTH_SHARING)
 
     def excess(
         self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
     ) -> tuple[Excess, ...]:
         """The rates that this client is at. With a recipient: for one more of them; without: for its connection."""
-        now = self._clock()
+        now, counters = self._clock(), self._counters
+        rates = self._rates.of_client(visit)
         found = []
-        for rate in self._of_client(visit, (MESSAGES, RECIPIENTS, REFUSED) if recipient else (CONNECTIONS, REFUSED)):
-            excess = self._exceeds(rate, now)
-            if excess is not None:
-                found.append(excess)
-        if recipient and self._counts(visit):
-            for rate in self._of_objects(return_path, recipient, mailing_list):
-                excess = self._exceeds(rate, now)
-                if excess is not None and self._has_share(rate, visit, now):
-                    found.append(excess)
+        for what in _AT_RECIPIENT if recipient else _AT_CONNECT:
+            for rate in rates.get(what, ()):
+                if counters.reached(rate, now):
+                    found.append(self._excess(rate, now))
+        if recipient and self._rates.counts(visit):
+            for rate in self._rates.of_objects(return_path, recipient, mailing_list):
+                if counters.reached(rate, now) and self._has_share(rate, visit.address, now):
+                    found.append(self._excess(rate, now))
         return tuple(found)
 
     def count(
@@ -59,15 +62,14 @@ class Flood:
     ) -> None:
         """Something happened: "connections", "messages" (one with all its recipients), "recipients" (one was
         accepted) or "refused recipients" (one that does not exist)."""
-        now = self._clock()
-        for rate in self._of_client(visit, (what,)):
-            self._counters.add(rate, now)
-        if what in (MESSAGES, RECIPIENTS) and self._counts(visit):
-            network = network_of(visit.address)
+        now, counters = self._clock(), self._counters
+        for rate in self._rates.of_client(visit).get(what, ()):
+            counters.add(rate, now)
+        if what in (MESSAGES, RECIPIENTS) and self._rates.counts(visit):
             objects = (return_path, "", "") if what == MESSAGES else ("", recipient, mailing_list)
-            for rate in self._of_objects(*objects):
-                self._counters.add(rate, now)
-                self._counters.add(_share(rate, network), now)
+            for rate in self._rates.of_objects(*objects):
+                counters.add(rate, now)
+                counters.add(self._rates.share(rate, visit.address), now)
 
     def forget(self) -> None:
         """An operator changed what is counted: begin at what the database says."""
@@ -78,69 +80,99 @@ class Flood:
         if self._counters.grown:
             await self._counters.flush(self._bridge, self._clock())
 
-    # -- which rates --------------------------------------------------------------------------------------------------
-
-    def _counts(self, visit: Visit) -> bool:
-        """Whether this visit is counted at all: relay networks and an MTA in front by LMTP are not."""
-        return visit.role != "relay" and visit.listener != "lmtp" and visit.address not in self._exempt
-
-    def _of_client(self, visit: Visit, wanted: tuple[str, ...]) -> Iterator[Rate]:
-        """The rates of who is here: an account's own; else its client's and its network's."""
-        settings = self._settings
-        if visit.account:
-            for what in wanted:
-                most = {MESSAGES: settings.messages_per_account, RECIPIENTS: settings.recipients_per_account}.get(what)
-                if most:
-                    yield Rate(f"account {visit.account.lower()}", what, most, settings.account_window)
-            return
-        if visit.role != "stranger" or not self._counts(visit):
-            return
-        client, network = f"client {client_key(visit.address)}", f"network {network_of(visit.address, 24, 48)}"
-        for what in wanted:
-            one, all_of_them = self._bounds(what)
-            if one:
-                yield Rate(client, what, one, settings.window)
-            if all_of_them:
-                yield Rate(network, what, all_of_them, settings.window)
-
-    def _bounds(self, what: str) -> tuple[int, int]:
-        settings = self._settings
-        if what == CONNECTIONS:
-            return settings.connections_per_client, settings.connections_per_network
-        if what == MESSAGES:
-            return settings.messages_per_client, settings.messages_per_network
-        if what == RECIPIENTS:
-            return settings.recipients_per_client, settings.recipients_per_network
-        return settings.refused_per_client, settings.refused_per_network
-
-    def _of_objects(self, return_path: str, recipient: str, mailing_list: str) -> Iterator[Rate]:
-        """The rates of what is sent for or to."""
-        settings = self._settings
-        domain = return_path.rpartition("@")[2].lower()
-        if domain and settings.messages_per_sender_domain:
-            yield Rate(f"sender domain {domain}", MESSAGES, settings.messages_per_sender_domain, settings.window)
-        if mailing_list:
-            if settings.messages_per_list:
-                yield Rate(f"list {mailing_list.lower()}", MESSAGES, settings.messages_per_list, settings.window)
-        elif recipient and settings.messages_per_recipient:
-            yield Rate(f"recipient {recipient.lower()}", MESSAGES, settings.messages_per_recipient, settings.window)
-
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    def _exceeds(self, rate: Rate, now: float) -> Excess | None:
+    def _excess(self, rate: Rate, now: float) -> Excess:
         total = self._counters.total(rate, now)
-        if total is None or counts.rate_at(now, rate.seconds, total) < rate.most:
-            return None
-        retry = counts.below_in(now, rate.seconds, total, rate.most)
+        retry = 1 if total is None else counts.below_in(now, rate.seconds, total, rate.most)
         return Excess(rate.whose, rate.what, rate.most, rate.seconds, retry)
 
-    def _has_share(self, rate: Rate, visit: Visit, now: float) -> bool:
+    def _has_share(self, rate: Rate, address: str, now: float) -> bool:
         """Whether this client's network is among those that make so much of it; a small part is nobody's flood."""
         if self._counters.rate(rate, now) >= ALL_BEYOND * rate.most:
             return True
-        return self._exceeds(_share(rate, network_of(visit.address)), now) is not None
+        return self._counters.reached(self._rates.share(rate, address), now)
 
 
-def _share(rate: Rate, network: str) -> Rate:
-    """How much of a rate one network makes."""
-    return Rate(f"{rate.whose} from {network}", rate.what, max(1, rate.most // SHARE), rate.seconds)
+class _Rates:
+    """Which rates a visit has to do with: worked out once for each client, account, domain, recipient and list."""
+
+    def __init__(self, settings: configuration.Flood, exempt: Networks) -> None:
+        self._settings, self._exempt = settings, exempt
+        self._clients: dict[tuple[str, str, str, str], dict[str, tuple[Rate, ...]]] = {}
+        self._objects: dict[tuple[str, str], Rate | None] = {}
+        self._shares: dict[tuple[Rate, str], Rate] = {}
+
+    def counts(self, visit: Visit) -> bool:
+        """Whether this visit is counted at all: relay networks and an MTA in front by LMTP are not."""
+        return visit.role != "relay" and visit.listener != "lmtp" and visit.address not in self._exempt
+
+    def of_client(self, visit: Visit) -> dict[str, tuple[Rate, ...]]:
+        """The rates of who is here, by what is counted: an account's own; else its client's and its network's."""
+        key = (visit.account, visit.role, visit.listener, visit.address)
+        found = self._clients.get(key)
+        if found is None:
+            _bound(self._clients)
+            found = self._clients[key] = self._account(visit) if visit.account else self._client(visit)
+        return found
+
+    def _account(self, visit: Visit) -> dict[str, tuple[Rate, ...]]:
+        settings, whose = self._settings, f"account {visit.account.lower()}"
+        bounds = {MESSAGES: settings.messages_per_account, RECIPIENTS: settings.recipients_per_account}
+        return {what: (Rate(whose, what, most, settings.account_window),) for what, most in bounds.items() if most}
+
+    def _client(self, visit: Visit) -> dict[str, tuple[Rate, ...]]:
+        settings = self._settings
+        if visit.role != "stranger" or not self.counts(visit):
+            return {}
+        client, network = f"client {client_key(visit.address)}", f"network {network_of(visit.address, 24, 48)}"
+        bounds = {
+            CONNECTIONS: (settings.connections_per_client, settings.connections_per_network),
+            MESSAGES: (settings.messages_per_client, settings.messages_per_network),
+            RECIPIENTS: (settings.recipients_per_client, settings.recipients_per_network),
+            REFUSED: (settings.refused_per_client, settings.refused_per_network),
+        }
+        return {
+            what: tuple(
+                Rate(whose, what, most, settings.window)
+                for whose, most in zip((client, network), both, strict=True)
+                if most
+            )
+            for what, both in bounds.items()
+        }
+
+    def of_objects(self, return_path: str, recipient: str, mailing_list: str) -> list[Rate]:
+        """The rates of what is sent for or to."""
+        found = [self._object("sender domain", return_path.rpartition("@")[2])] if return_path else []
+        if mailing_list:
+            found.append(self._object("list", mailing_list))
+        elif recipient:
+            found.append(self._object("recipient", recipient))
+        return [rate for rate in found if rate is not None]
+
+    def _object(self, kind: str, name: str) -> Rate | None:
+        if (kind, name) not in self._objects:
+            _bound(self._objects)
+            settings = self._settings
+            most = {
+                "sender domain": settings.messages_per_sender_domain,
+                "recipient": settings.messages_per_recipient,
+                "list": settings.messages_per_list,
+            }[kind]
+            made = Rate(f"{kind} {name.lower()}", MESSAGES, most, settings.window) if most and name else None
+            self._objects[kind, name] = made
+        return self._objects[kind, name]
+
+    def share(self, rate: Rate, address: str) -> Rate:
+        """How much of a rate the network of one client makes."""
+        made = self._shares.get((rate, address))
+        if made is None:
+            _bound(self._shares)
+            whose = f"{rate.whose} from {network_of(address)}"
+            made = self._shares[rate, address] = Rate(whose, rate.what, max(1, rate.most // SHARE), rate.seconds)
+        return made
+
+
+def _bound(remembered: dict[Any, Any]) -> None:
+    if len(remembered) >= MOST_REMEMBERED:
+        remembered.clear()
