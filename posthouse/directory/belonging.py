@@ -9,7 +9,7 @@ from datetime import timedelta
 from posthouse.database import transaction
 from posthouse.directory import accounts, addresses
 from posthouse.directory.errors import AccountExists, DirectoryError, LinkSpent, NoSuchAccount
-from posthouse.directory.models import Account, Address, AddressLink, DomainOwner, SignInLink
+from posthouse.directory.models import Account, Address, AddressLink, DomainOwner, SenderRight, SignInLink
 from posthouse.directory.moments import moment
 from posthouse.directory.preferences import KINDS
 
@@ -113,6 +113,8 @@ def merge(kept: int, other: int) -> accounts.AccountFacts:
         into.save()
         for domain in DomainOwner.objects.filter(account=gone).values_list("domain_id", flat=True):
             DomainOwner.objects.get_or_create(domain_id=domain, account=into)
+        for name in SenderRight.objects.filter(account=gone).values_list("name", flat=True):
+            SenderRight.objects.get_or_create(account=into, name=name)
         SignInLink.objects.filter(account=gone).delete()
         Address.objects.filter(account=gone).update(account=into, is_primary=False)
         gone.delete()

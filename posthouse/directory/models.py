@@ -104,6 +104,17 @@ class Alias(models.Model):
         constraints = [models.UniqueConstraint(fields=["domain", "local_part"], name="alias_once")]
 
 
+class SenderRight(models.Model):
+    """A name that an account may send with although it is none of its addresses (RFC 6409 §6.1)."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE)
+    name = models.CharField(max_length=320)  # the key of an address, or @ and a domain
+
+    class Meta:
+        db_table = "directory_senderright"
+        constraints = [models.UniqueConstraint(fields=["account", "name"], name="sender_right_once")]
+
+
 class SignInLink(models.Model):
     """A link that signs an account in, once, for a short while. Only the token's digest is kept."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from posthouse.address import AddressError, key_of
-from posthouse.directory import accounts
+from posthouse.directory import accounts, domains, sending
 from posthouse.directory.accounts import AccountFacts
 from posthouse.lists import addresses, roster
 from posthouse.reception.policy.facts import Rights
@@ -26,12 +26,15 @@ def admit(identity: str, password: str) -> Admitted | None:
 
 
 def rights_of(account: AccountFacts) -> Rights:
-    """RFC 6409 §6.1. Owners of a list speak in its name: as the list itself and as its owners."""
+    """RFC 6409 §6.1. Owners of a list speak in its name, as the list and as its owners; owners of a domain for all of
+    its addresses."""
     own = {_key(address) for address in account.addresses}
-    domains: set[str] = set()
+    whole = set(domains.owned_by(account.id))
+    for name in sending.allowed(account.id):
+        (whole if name.startswith("@") else own).add(name.removeprefix("@"))
     for mailing_list in roster.roles_of(account.id).owner:
         own |= {_key(mailing_list), _key(addresses.of(mailing_list, addresses.OWNER))}
-    return Rights(frozenset(own), frozenset(domains))
+    return Rights(frozenset(own), frozenset(whole))
 
 
 def _key(address: str) -> str:

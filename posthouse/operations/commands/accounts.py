@@ -45,6 +45,38 @@ def password(address: str) -> None:
     click.echo("The password is set.")
 
 
+@accounts.command("may-send")
+@click.argument("address")
+@click.argument("name", metavar="[OTHER-ADDRESS|@DOMAIN]", default="")
+@click.option("--remove", "gone", is_flag=True, help="Take the right away.")
+@json_option
+@answers
+def may_send(address: str, name: str, gone: bool, as_json: bool) -> None:
+    """Let the account of ADDRESS send mail as OTHER-ADDRESS, or as every address of @DOMAIN; or show what it may.
+
+    Its own addresses, the lists it owns (LIST and LIST-owner) and the domains it owns need no grant. It holds from the
+    next sign-in on.
+    """
+    from posthouse.directory import accounts as acts
+    from posthouse.directory import sending
+    from posthouse.reception import rights
+
+    if name and gone:
+        sending.take_back(address, name)
+    elif name:
+        sending.allow(address, name)
+    found = acts.find(address)
+    if found is None:
+        fail(f"{address} has no account", NOT_FOUND)
+    may = rights.rights_of(found)
+    names = sorted(may.addresses) + sorted(f"@{domain}" for domain in may.domains)
+    if as_json:
+        say_json({"address": address, "may_send_as": names, "granted": sending.allowed(found.id)})
+    else:
+        for one in names:
+            click.echo(one)
+
+
 @accounts.command("trust")
 @click.argument("address")
 @click.option("--remove", "gone", is_flag=True, help="Take the role away.")
