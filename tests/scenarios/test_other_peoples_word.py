@@ -65,6 +65,27 @@ def test_a_client_that_lists_know_together_is_refused_with_their_names_in_the_re
     assert says(listed, ANA, GARDEN, EVES_ADDRESS).startswith("250"), "a list of good ones speaks for it"
 
 
+def test_the_backup_is_no_weaker_entrance_than_the_house_itself(listed: House) -> None:
+    for zone in ("one.bl.example", "two.bl.example"):
+        listed.zone.put(f"66.0.0.127.{zone}", "A", "127.0.0.2")
+    assert says(listed, ANA, KNOWN, EVES_ADDRESS).startswith("55")
+    assert says(listed, ANA, KNOWN).startswith("250")
+
+
+def test_our_own_servers_send_anywhere_and_outsiders_only_to_us_and_to_those_we_relay_for(
+    sqlite: Configuration,
+) -> None:
+    inside, elsewhere = "127.0.0.77", "dan@elsewhere.example"
+    reception = dataclasses.replace(sqlite.reception, relay_networks=[f"{inside}/32"])
+    with opened(sqlite, {"dns_lists": "refuse", "callout": "refuse"}, reception=reception) as house:
+        house.outside.refuses(NOBODY)
+        house.has_list(GARDEN, members=[ANA])
+        assert says(house, NOBODY, elsewhere, inside).startswith("250"), "C7: its senders are not verified"
+        assert house.outside.connections == 0
+        assert "may not relay" in says(house, ANA, elsewhere)
+        assert says(house, ANA, GARDEN).startswith("250") and says(house, ANA, KNOWN).startswith("250")
+
+
 def test_a_list_that_lists_everybody_refuses_nobody_and_the_operator_is_told(listed: House) -> None:
     for zone in ("one.bl.example", "two.bl.example"):
         for last in (1, 66):
