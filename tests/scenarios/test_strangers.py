@@ -1,0 +1,121 @@
+"""Strangers at the door: asked to come again and let in, held back when they flood, never refused for good."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from posthouse.configuration import Configuration
+from tests.people import ANA, BEN, EVE, GARDEN
+from tests.running_house import House, running
+
+
+@contextmanager
+def careful(database: Configuration, **sections: dict[str, Any]) -> Iterator[House]:
+    """A house that greylists strangers, with other settings of some sections; BEN reads the list GARDEN."""
+    changed = {name: dataclasses.replace(getattr(database, name), **values) for name, values in sections.items()}
+    with running(dataclasses.replace(database, **changed), policy={"greylist": "defer"}) as house:
+        house.has_list(GARDEN, members=[ANA, BEN])
+        yield house
+
+
+def posts(house: House, author: str = ANA, to: str = GARDEN) -> str:
+    return str(house.outside.posts(author, to, "Tomatoes"))
+
+
+def test_a_far_hosts_second_try_is_taken_and_from_then_on_its_mail_is_not_delayed(database: Configuration) -> None:
+    with careful(database) as house:
+        first = posts(house)
+        assert first.startswith("451 4.7.1"), first
+        assert re.search(r"in 60 seconds", first)
+        house.clock.passes(minutes=0.5)
+        assert posts(house).startswith("451 4.7.1")
+        house.clock.passes(minutes=0.5)
+        assert posts(house).startswith("250")
+        assert posts(house, BEN).startswith("250"), "the same domain from the same network"
+        house.settles()
+        assert len(house.outside.copies_for(BEN)) >= 1
+        house.clock.passes(days=30)
+        assert posts(house).startswith("250")
+
+
+def test_the_operator_sees_lets_in_and_forgets(database: Configuration) -> None:
+    with careful(database) as house:
+        assert posts(house).startswith("451")
+        found = json.loads(house.runs("greylist", "list", "--json").stdout)
+        assert ("waiting", "127.0.0.0/24", "far.example", GARDEN) in [
+            (one["state"], one["origin"], one["sender"], one["recipient"]) for one in found
+        ]
+        assert "waiting" in house.runs("greylist", "list", "127.0.0.1", "--state", "waiting").stdout
+        assert house.runs("greylist", "pass", "127.0.0.1").exit_code == 0
+        assert posts(house).startswith("250")
+        assert house.runs("greylist", "forget", "127.0.0.1").exit_code == 0
+        assert posts(house, EVE, GARDEN).startswith("451"), "every process forgets at once"
+        assert house.runs("greylist", "forget", "198.51.100.1").exit_code == 3
+        assert house.runs("greylist", "forget").exit_code == 2
+        assert "neither an address" in house.runs("greylist", "pass", "no domain").stderr
+
+
+def test_a_list_whose_mode_is_off_takes_a_strangers_first_try(database: Configuration) -> None:
+    with running(database, policy={"greylist": "defer", "mailing_list": {GARDEN: {"greylist": "off"}}}) as house:
+        house.has_list(GARDEN, members=[ANA])
+        house.has_list("roses@lists.example", members=[ANA])
+        assert posts(house, to="roses@lists.example").startswith("451")
+        assert posts(house).startswith("250")
+
+
+def test_a_burst_gets_temporary_answers_alone_and_is_served_again(database: Configuration) -> None:
+    with careful(database, flood={"messages_per_client": 5}, greylist={"exempt_networks": ["127.0.0.0/8"]}) as house:
+        replies = [posts(house)[:9] for _ in range(12)]
+        assert replies == ["250 2.0.0"] * 5 + ["451 4.7.1"] * 7
+        house.clock.passes(minutes=2)
+        assert posts(house).startswith("250")
+        for _ in range(10):
+            posts(house)
+        house.call(_flushed(house))
+        found = json.loads(house.runs("flood", "list", "--json").stdout)
+        assert ("client 127.0.0.1", "messages", 5) in [(one["whose"], one["what"], one["now"]) for one in found]
+        assert house.runs("flood", "forget", "client 127.0.0.1").exit_code == 0
+        assert house.runs("flood", "forget", "client 127.0.0.1").exit_code == 3
+
+
+async def _flushed(house: House) -> None:
+    for chore in house.reception._sources.chores:
+        await chore()
+
+
+def test_too_many_connections_hear_it_at_once(database: Configuration) -> None:
+    with careful(database, flood={"connections_per_client": 3}) as house:
+        for _ in range(3):
+            with smtplib.SMTP("127.0.0.1", house.port, timeout=20):
+                pass
+        with pytest.raises(smtplib.SMTPConnectError) as refused:
+            smtplib.SMTP("127.0.0.1", house.port, timeout=20)
+        assert refused.value.smtp_code == 421
+        house.clock.passes(minutes=2)
+        smtplib.SMTP("127.0.0.1", house.port, timeout=20).quit()
+
+
+def test_behind_with_our_mail_strangers_come_later_and_the_log_and_status_say_so(database: Configuration) -> None:
+    with careful(database, flood={"behind": 1}, greylist={"exempt_networks": ["127.0.0.0/8"]}) as house:
+        assert posts(house).startswith("250")
+        house.clock.passes(minutes=10)
+        house.call(_looked(house))
+        late = posts(house)
+        assert late.startswith("451 4.3.2"), late
+        house.settles()
+        house.call(_looked(house))
+        assert posts(house).startswith("250")
+
+
+async def _looked(house: House) -> None:
+    pressure = house.reception._pressure
+    pressure._looked_at = float("-inf")
+    await pressure.look()
