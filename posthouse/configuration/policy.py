@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, fields
 
 from posthouse.configuration.declaring import setting
 
+LISTENERS = ("transfer", "submission", "submissions", "lmtp")
 _MODES = "Each table gives other modes for one "
 
 
@@ -77,3 +79,22 @@ class Policy:
     mailing_list: dict[str, dict[str, str]] = setting(
         {}, _MODES + 'list, all its addresses: `[policy.mailing_list."garden@a.example"]`.', "mode"
     )
+
+
+def misnamed_modes(policy: Policy, networks: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(setting, rule) for each table of other modes that speaks of nothing, and each check in one that is none."""
+    checks = [item.name for item in fields(Policy) if item.metadata["kind"] == "mode" and item.type == "str"]
+    for level in ("listener", "network", "domain", "mailing_list"):
+        for name, modes in getattr(policy, level).items():
+            keys = ("policy", level, name)
+            if level == "listener" and name not in LISTENERS:
+                yield keys, f"is no listener; there are {', '.join(LISTENERS)}"
+            elif level == "network" and name not in networks:
+                yield keys, f"is not in [networks]; known there: {', '.join(sorted(networks)) or '-'}"
+            elif level == "mailing_list" and "@" not in name:
+                yield keys, "must be the posting address of a list, like garden@lists.example"
+            elif level == "domain" and "@" in name:
+                yield keys, "must be a domain, like lists.example"
+            for check in modes:
+                if check not in checks:
+                    yield (*keys, check), f"is no check; known: {', '.join(checks)}"

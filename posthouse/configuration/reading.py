@@ -15,6 +15,7 @@ from posthouse.configuration.leaving import check_leaving, contradictions
 from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
 from posthouse.configuration.outsiders import misstated
+from posthouse.configuration.policy import misnamed_modes
 from posthouse.configuration.scanning import misused_scanners
 from posthouse.configuration.service import check_service
 from posthouse.configuration.whole import Configuration
@@ -165,6 +166,8 @@ class _Reader:
         for keys, rule in misused_scanners(configuration.scanners):
             self.complain(keys, rule)
         for keys, rule in misstated(configuration.dns_lists, configuration.verification):
+            self.complain(keys, rule)
+        for keys, rule in misnamed_modes(configuration.policy, configuration.networks):
             self.complain(keys, rule)
         for name, rule in misnamed_networks(configuration):
             self.complain(tuple(name.split(".")), rule)

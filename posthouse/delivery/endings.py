@@ -14,11 +14,13 @@ from posthouse.queue.outcome import DEFERRED, FAILED, Outcome
 
 @dataclass(frozen=True)
 class Endings:
-    """Makes outcomes. `clock` gives seconds, `random` 0 <= x < 1, `give_up_after` is in seconds."""
+    """Makes outcomes. `clock` gives seconds, `random` 0 <= x < 1, `give_up_after` is in seconds. `soft`: what fails
+    for good is tried again, too, until it has lasted too long."""
 
     clock: Callable[[], float]
     random: Callable[[], float]
     give_up_after: int
+    soft: bool = False
 
     def now(self) -> int:
         """Milliseconds since 1970 UTC, as the queue counts."""
@@ -26,7 +28,7 @@ class Endings:
 
     def troubled(self, claimed: Claimed, meaning: Trouble, where: str) -> Outcome:
         """Failed for good, or deferred to the next attempt; giving up when it has lasted too long."""
-        if meaning.result == FAILED:
+        if meaning.result == FAILED and not self.soft:
             return Outcome(claimed, FAILED, where, meaning.reason, meaning.status)
         now = self.now()
         received = claimed.message.received_at

@@ -103,7 +103,9 @@ class Runner:
         self._kicked = asyncio.Event()
         self._turn = asyncio.Lock()
         self.claims = Claims()
-        self._endings = Endings(clock, self._random, settings.give_up_after)
+        self._endings = Endings(
+            clock, self._random, settings.give_up_after, self._configuration.reception.soft_refusals
+        )
         self._recorder = Recorder(self._bridge, self._endings.now, self._recorded)
         self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add)
         self._router = Router(self._bridge, clock, primary_here(self._configuration, clock), always=True)

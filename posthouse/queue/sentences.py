@@ -74,7 +74,22 @@ def _refused(address: str, detail: Detail) -> str:
     about = f" {_path(address)}" if address else ""
     peer = f" from {detail['peer']}" if detail.get("peer") else ""
     path = f", return path {_path(detail['return_path'])}" if detail.get("return_path") else ""
-    return f"refused at {detail.get('stage', '?')}{about}{peer}{path}: {detail.get('reply', '')}{reason}"
+    check = f" by the check {detail['check']}" if detail.get("check") else ""
+    found = f"; known: {detail['found']}" if detail.get("found") else ""
+    said = f"{detail.get('reply', '')}{reason}{found}"
+    done = "deferred" if str(detail.get("reply", "")).startswith("4") else "refused"
+    return f"{done} at {detail.get('stage', '?')}{check}{about}{peer}{path}: {said}"
+
+
+def _evidence(_address: str, detail: Detail) -> str:
+    said = [one for one in (detail.get("found"), detail.get("verdict")) if one]
+    return f"evidence about {detail.get('peer', '?')}: {'; '.join(said)}"
+
+
+def _checked(_address: str, detail: Detail) -> str:
+    counts = detail.get("counts")
+    known = counts if isinstance(counts, dict) else {}
+    return "checks since the last count: " + ", ".join(f"{name} {count}" for name, count in known.items())
 
 
 def _returned(address: str, detail: Detail) -> str:
@@ -105,6 +120,7 @@ def _moderated(address: str, detail: Detail) -> str:
 _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
     "connection-refused": lambda address, detail: (
         f"connection from {detail.get('peer', '?')} to {detail.get('listener', '?')} refused: {detail.get('reply', '')}"
+        + (f" ({detail['reason']})" if detail.get("reason") else "")
     ),
     "refused": _refused,
     "signed-in": lambda address, detail: f"{address} signed in from {detail.get('peer', '?')}",
@@ -119,7 +135,12 @@ _SENTENCES: dict[str, Callable[[str, Detail], str]] = {
         else f"mail of role {detail.get('role', '?')} is asked to come later: {detail.get('why', '')}"
     ),
     "accepted": _accepted,
-    "evidence": lambda _address, detail: f"evidence about {detail.get('peer', '?')}: {detail.get('found', '')}",
+    "evidence": _evidence,
+    "checked": _checked,
+    "discarded": lambda _address, detail: (
+        f"accepted and thrown away for {detail.get('by', '?')}, from {detail.get('peer', '?')}"
+        + (f": {detail['found']}" if detail.get("found") else "")
+    ),
     "dns-list-dead": lambda _address, detail: (
         f"DNS list {detail.get('name', '?')}, {detail.get('zone', '?')}, is not believed: {detail.get('reason', '')}"
     ),
