@@ -138,6 +138,7 @@ urlpatterns: list[URLPattern] = [
     path("site/domains/<str:host>/templates/", wordings.office_overview),
     path("site/domains/<str:host>/templates/<str:name>/", wordings.office_template),
     path("held/", held.inbox),
+    path("held/discarded/", held.thrown_away),
     path("held/<number:number>/", held.show),
     path("held/act/<str:token>/", held_links.act),
     path("sign-in/", signing_in.ask),

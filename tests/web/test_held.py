@@ -9,8 +9,8 @@ from posthouse.content import keeping
 from posthouse.content.spool import spooled_from
 from posthouse.lists.models import HeldPosting, MailingList
 from posthouse.queue.models import Delivery
-from tests.people import ANA, EVE
-from tests.web.neighbourhood import Neighbourhood
+from tests.people import ANA, EVE, GARDEN
+from tests.web.neighbourhood import BOARD, Neighbourhood
 
 
 def hold(list_name: str, number: int, text: str = "Let me in") -> int:
@@ -105,3 +105,35 @@ def test_a_held_message_is_shown_as_text(quick_site: Neighbourhood) -> None:
     page = quick_site.as_("owen").get(f"/held/{number}/").content.decode()
     assert "<img" not in page and "<script" not in page and 'href="javascript' not in page
     assert "&lt;img src=x onerror=" in page
+
+
+def test_a_discard_is_undone_by_those_who_may_decide_alone(site: Neighbourhood) -> None:
+    first, second = hold("garden", 1), hold("board", 2)
+    owen, mona = site.as_("owen"), site.as_("mona")
+    owen.post("/held/", {"act": "discard", "held": [first, second]})
+    assert waiting() == set()
+    assert "/held/discarded/" in owen.get("/held/").content.decode()
+    seen = mona.get("/held/discarded/").content.decode()
+    assert "Plea 2" in seen and "Plea 1" not in seen
+    assert mona.post("/held/discarded/", {"held": first}).status_code == 404 and waiting() == set()
+    assert mona.post("/held/discarded/", {"held": 999999}).status_code == 422
+    assert "waits for a decision again" in owen.post("/held/discarded/", {"held": first}).content.decode()
+    assert waiting() == {first}
+    assert owen.get(f"/held/{first}/").status_code == 200 and owen.get(f"/held/{second}/").status_code == 404
+    assert site.as_("stranger").get("/held/discarded/").status_code == 302
+    assert "Plea" not in site.as_("eve").get("/held/discarded/").content.decode()
+
+
+def test_the_inbox_has_pages_and_is_narrowed_to_one_list(site: Neighbourhood) -> None:
+    for number in range(60):
+        hold("garden", number)
+    board = hold("board", 77)
+    client = site.as_("owen")
+    first = client.get("/held/").content.decode()
+    assert "61 messages wait" in first and first.count('name="held"') == 50 and "Plea 59" not in first
+    second = client.get("/held/?page=2").content.decode()
+    assert second.count('name="held"') == 11 and "Plea 59" in second and 'rel="prev"' in second
+    assert client.get("/held/?page=99").content.decode().count('name="held"') == 11
+    narrow = client.get(f"/held/?list={BOARD}").content.decode()
+    assert f"/held/{board}/" in narrow and narrow.count('name="held"') == 1
+    assert site.as_("mona").get(f"/held/?list={GARDEN}").content.decode().count('name="held"') == 1

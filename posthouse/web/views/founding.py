@@ -12,7 +12,7 @@ from posthouse.address import mailboxes
 from posthouse.directory import domains
 from posthouse.lists import addresses, changing, creation, styles
 from posthouse.lists.errors import ListError, NoSuchList
-from posthouse.lists.models import ACTIVE, CLOSED, PAUSED
+from posthouse.lists.models import ACTIVE, CLOSED, DISABLED, PAUSED
 from posthouse.web import links
 from posthouse.web.access import Hidden, NotAllowed, known_visitor
 from posthouse.web.answers import page
@@ -80,6 +80,7 @@ def manage(request: HttpRequest, address: str) -> HttpResponse:
             (ACTIVE, _("Active: it works")),
             (PAUSED, _("Paused: no postings and no new members for a while")),
             (CLOSED, _("Closed: the archive stays, nothing else happens")),
+            (DISABLED, _("Disabled: what comes is thrown away unanswered, nobody joins")),
         ],
         "may_remove": at.who.may_found(at.row.domain.name),
         "aliases": addresses.names_of(at.row.pk)[1:],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
@@ -13,19 +14,22 @@ from django.views.decorators.http import require_http_methods
 
 from posthouse.archive.render import blocks
 from posthouse.content import keeping
-from posthouse.directory import accounts
-from posthouse.lists import holding
-from posthouse.lists.errors import ListError, NoSuchHeld
+from posthouse.database import transaction
+from posthouse.lists import holding, waiting
+from posthouse.lists.addresses import list_pk
+from posthouse.lists.errors import ListError, NoSuchHeld, NoSuchList
 from posthouse.message.headers import split
 from posthouse.message.parsing import read
 from posthouse.message.text import decode
 from posthouse.web.access import Hidden, Visitor, known_visitor
 from posthouse.web.answers import page
 from posthouse.web.body import body_of
+from posthouse.web.desk import by_of, now_ms
 from posthouse.web.environment import when
 from posthouse.web.words import told
 
 PAGE = 50  # rows of the inbox
+MOST_PAGES = 1000
 MOST_AT_ONCE = 200  # messages decided by one form
 LONGEST_REASON = 1000
 SHOWN_OCTETS = 1024 * 1024  # of a held message; what follows is not shown
@@ -40,16 +44,72 @@ def inbox(request: HttpRequest) -> HttpResponse:
     good = True
     if request.method == "POST":
         good, said = _decide_many(request, who)
-    waiting = _held_for(who)
-    number = request.GET.get("page", "1")
-    at = int(number) if number.isdecimal() and len(number) < 6 else 1
-    rows = [_row(one) for one in waiting[(at - 1) * PAGE : at * PAGE]]
+    chosen, account = _list_of(request, who), None if who.superuser else who.account
+    total = holding.count(chosen, account) if who.moderates else 0
+    at = _page_number(request, total)
+    found = holding.held(chosen, account, limit=PAGE, skip=(at - 1) * PAGE) if total else []
     context = {
-        "rows": rows, "total": len(waiting), "said": said, "good": good,
-        "newer": f"/held/?page={at - 1}" if at > 1 else "",
-        "older": f"/held/?page={at + 1}" if at * PAGE < len(waiting) else "",
+        "rows": [_row(one) for one in found], "total": total, "said": said, "good": good, "list": chosen or "",
+        "discarded": bool(who.moderates and holding.discarded(None, account, limit=1)),
+        **_steps("/held/", at, total, chosen),
     }  # fmt: skip
     return page(request, "held/inbox.html", context, status=200 if good else 422)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def thrown_away(request: HttpRequest) -> HttpResponse:
+    """What was discarded and can be restored, the latest first; POST lets one wait again."""
+    who = known_visitor(request)
+    said, good = "", True
+    if request.method == "POST":
+        text = request.POST.get("held", "")
+        try:
+            said = _restored(who, int(text) if text.isdecimal() and len(text) < 19 else 0)
+        except ListError as error:
+            said, good = told(error), False
+    account = None if who.superuser else who.account
+    at = _page_number(request, MOST_PAGES * PAGE)
+    found = holding.discarded(None, account, limit=PAGE + 1, skip=(at - 1) * PAGE) if who.moderates else []
+    rows = [{**_row(one), "by": one.discarded_by, "at": _when(one.discarded_at)} for one in found[:PAGE]]
+    steps = _steps("/held/discarded/", at, (at - 1) * PAGE + len(found), None)
+    context = {"rows": rows, "said": said, "good": good, "days": waiting.RESTORABLE.days, **steps}
+    return page(request, "held/discarded.html", context, status=200 if good else 422)
+
+
+def _restored(who: Visitor, number: int) -> str:
+    """Let a discarded message wait again, for those who may decide about it; what was done. Raises ListError."""
+    with transaction():
+        facts = holding.restore(number, by_of(who), now_ms())
+        if not who.may_moderate(facts.list_address):
+            raise Hidden  # and nothing was restored: the transaction ends here
+    return _("“%(subject)s” waits for a decision again.") % {"subject": facts.subject or _("(no subject)")}
+
+
+def _list_of(request: HttpRequest, who: Visitor) -> str | None:
+    """The list that the inbox is narrowed to, if the visitor decides there."""
+    address = request.GET.get("list", "").strip().lower()[:320]
+    return address if address and who.may_moderate(address) and _is_list(address) else None
+
+
+def _is_list(address: str) -> bool:
+    try:
+        return list_pk(address) > 0
+    except NoSuchList:
+        return False
+
+
+def _page_number(request: HttpRequest, total: int) -> int:
+    """The page that is asked for, one of those there are."""
+    text = request.GET.get("page", "1")
+    asked = int(text) if text.isdecimal() and len(text) < 6 else 1
+    return max(1, min(asked, -(-total // PAGE)))
+
+
+def _steps(path: str, at: int, total: int, chosen: str | None) -> dict[str, str]:
+    def to(number: int) -> str:
+        return f"{path}?{urlencode({**({'list': chosen} if chosen else {}), 'page': number})}"
+
+    return {"back": to(at - 1) if at > 1 else "", "onward": to(at + 1) if at * PAGE < total else ""}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,13 +141,6 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
     return page(request, "held/message.html", {"held": shown, "said": said}, status=422 if said else 200)
 
 
-def _held_for(who: Visitor) -> Sequence[Any]:
-    if not who.moderates:
-        return []
-    found = holding.held(account=None if who.superuser else who.account)
-    return sorted((one for one in found if who.may_moderate(one.list_address)), key=lambda one: one.held_at)
-
-
 def _allowed(who: Visitor, number: int) -> Any:
     try:
         facts = holding.show_held(number)
@@ -105,16 +158,19 @@ def _row(facts: Any) -> dict[str, Any]:
         "author": facts.author or _("(nobody)"),
         "list": facts.list_address,
         "reason": told(facts.reason),
-        "when": when(int(facts.held_at.timestamp())),
+        "when": _when(facts.held_at),
     }
+
+
+def _when(moment: datetime | None) -> object:
+    return when(int(moment.timestamp())) if moment else ""
 
 
 def _act(request: HttpRequest) -> Callable[[int], None]:
     """What the pressed button does to one held message. Raises ListError in words."""
     act = request.POST.get("act", "")
     reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
-    by = (accounts.addresses_of(known_visitor(request).account) or [f"account {known_visitor(request).account}"])[0]
-    now = time.time_ns() // 1_000_000
+    by, now = by_of(known_visitor(request)), now_ms()
     if act not in holding.ACTS:
         raise ListError(_("Press one of the buttons: release, reject, discard, ban or accept."))
     return lambda number: holding.decide(number, act, by, now, reason)
