@@ -30,7 +30,7 @@ _ALTERED = "lists/test_alterations.py::"
 _ANSWERS = f"{_ALTERED}test_answers_go_where_the_list_says"
 _MITIGATED = f"{_ALTERED}test_what_a_policy_entails"
 _TOPICS = f"{_ALTERED}test_members_get_what_their_topics_match"
-_FILTERED = "lists/test_filtering.py::test_unwanted_parts_go_and_the_others_keep_their_bytes"
+_FILTERED = "lists/test_filtering.py::test_each_setting_of_the_filter_cuts_what_it_names"
 _PERSONAL = "scenarios/test_personal_copies.py::test_header_and_footer_name_their_reader"
 
 _FURTHER = "lists/test_further_settings.py::"
@@ -97,8 +97,8 @@ PROVED: Mapping[str, Mapping[str, str]] = {
         "filter_extensions": _FILTERED,
         "pass_extensions": _FILTERED,
         "filter_action": "lists/test_filtering.py::test_what_happens_to_a_posting_of_which_nothing_remains",
-        "collapse_alternatives": "lists/test_filtering.py::test_of_alternatives_the_first_that_says_something_stays",
-        "convert_html_to_plaintext": "lists/test_filtering.py::test_html_is_told_as_plain_text",
+        "collapse_alternatives": "lists/test_filtering.py::test_alternatives_collapse_where_owners_want_it",
+        "convert_html_to_plaintext": "lists/test_filtering.py::test_html_is_told_as_text_where_owners_want_it",
     },
     "dmarc": {
         "dmarc_mitigate_action": _MITIGATED,
@@ -120,6 +120,7 @@ PROVED: Mapping[str, Mapping[str, str]] = {
         "archive_rendering_mode": "web/test_markdown_pages.py::test_pages_show_markdown_where_the_list_wants_it",
         "archive_policy": "scenarios/test_private_archives.py::test_a_stranger_finds_nothing_anywhere",
         "obscure_addresses": "web/test_obscured.py::test_addresses_on_public_pages_are_for_people",
+        "archive_download": "web/test_downloads.py::test_whole_archives_are_downloaded_by_whom_the_list_lets",
     },
     "recipients": {
         "topics_enabled": _TOPICS,

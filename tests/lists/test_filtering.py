@@ -174,3 +174,41 @@ def test_what_a_moderator_lets_pass_goes_out_as_it_came(sqlite: Configuration) -
     assert held.rule == "content-filter"
     assert holding.release(held.id, "owen", NOW) == 2
     assert b"QUFB" in waiting()[0][1]
+
+
+# (settings, what stays of a posting with a text, an image and a program; what goes)
+SET = [
+    ({"filter_types": "image"}, (TEXT, PROGRAM), (IMAGE,)),
+    ({"pass_types": "text\nimage/png"}, (TEXT, IMAGE), (PROGRAM,)),
+    ({"filter_extensions": "exe"}, (TEXT, IMAGE), (PROGRAM,)),
+    ({"pass_extensions": "png"}, (TEXT, IMAGE), (PROGRAM,)),
+]
+
+
+@pytest.mark.parametrize(("values", "stays", "goes"), SET)
+def test_each_setting_of_the_filter_cuts_what_it_names(
+    sqlite: Configuration, values: dict[str, str], stays: tuple[bytes, ...], goes: tuple[bytes, ...]
+) -> None:
+    has_list(members=[ANA, BEN], filter_content="yes", footer="", collapse_alternatives="no", **values)
+    arrives(MIXED, GARDEN, ANA)
+    [(_, copy, _)] = waiting()
+    for part in stays:
+        assert part.partition(b"\r\n\r\n")[2].strip() in copy
+    for part in goes:
+        assert part.partition(b"\r\n\r\n")[2].strip() not in copy
+
+
+@pytest.mark.parametrize(("collapse", "both"), [("yes", False), ("no", True)])
+def test_alternatives_collapse_where_owners_want_it(sqlite: Configuration, collapse: str, both: bool) -> None:
+    has_list(members=[ANA, BEN], filter_content="yes", footer="", collapse_alternatives=collapse)
+    arrives(ALTERNATIVE, GARDEN, ANA)
+    [(_, copy, _)] = waiting()
+    assert b"Ripe  \r\n.at last." in copy and (b"<p>Ripe" in copy) == both
+
+
+@pytest.mark.parametrize(("to_text", "told"), [("yes", True), ("no", False)])
+def test_html_is_told_as_text_where_owners_want_it(sqlite: Configuration, to_text: str, told: bool) -> None:
+    has_list(members=[ANA, BEN], filter_content="yes", footer="", convert_html_to_plaintext=to_text)
+    arrives(HEAD + HTML, GARDEN, ANA)
+    [(_, copy, _)] = waiting()
+    assert (b"<p>" not in copy) == told and b"Ripe" in copy
