@@ -24,6 +24,7 @@ from posthouse.operations.commands import (
     moderation,
     outsiders,
     periodic,
+    policy,
     queue,
     requests,
     running,
@@ -94,6 +95,7 @@ for command in (
     outsiders.verified,
     tracing.trace,
     tracing.route,
+    policy.policy,
 ):
     cli.add_command(command)
 lists.lists.add_command(moderation.header_matches)

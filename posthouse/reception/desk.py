@@ -133,10 +133,15 @@ class Desk:
 
     def role(self, address: str) -> str:
         """What a client of this address is here before it signs in."""
-        if self.submission:
-            return "account"
-        # No address is trusted for being near: loopback relays when the operator lists it, like any other network.
-        return "relay" if self.kind == "lmtp" or address in self.relay_networks else STRANGER
+        return role_of(self.kind, address, self.relay_networks)
+
+
+def role_of(kind: str, address: str, relay_networks: Networks) -> str:
+    """What a client of this address is on a listener of this kind: stranger, relay or account."""
+    if kind in ("submission", "submissions"):
+        return "account"
+    # No address is trusted for being near: loopback relays when the operator lists it, like any other network.
+    return "relay" if kind == "lmtp" or address in relay_networks else STRANGER
 
 
 def decision_of(chosen: configuration.Configuration) -> Decision:

@@ -73,7 +73,8 @@ def _with_callouts(
     callouts = sources.callouts = Callouts(chosen, lookups, bridge, clock, random, ours)
     sources.chores.append(callouts.flush)
     sources.forgetting.append(callouts.forget)
-    sources.closing.insert(0, callouts.close)
+    if sources.learns:
+        sources.closing.insert(0, callouts.close)
 
 
 def _with_memory(
@@ -83,17 +84,17 @@ def _with_memory(
         flood = sources.flood = Flood(chosen.flood, bridge, clock, chosen.hosts)
         sources.chores.append(flood.flush)
         sources.forgetting.append(flood.forget)
-        sources.closing.append(flood.flush)
+        sources.closing += [flood.flush] if sources.learns else []
     if "waiting" in wanted:
         greylist = sources.greylist = Greylist(chosen.greylist, bridge, clock, chosen.hosts, chosen.names)
         sources.chores.append(greylist.flush)
         sources.forgetting.append(greylist.forget)
-        sources.closing.append(greylist.close)
+        sources.closing += [greylist.close] if sources.learns else []
     if "standing" in wanted:
         reputation = sources.reputation = Reputation(bridge, clock)
         sources.chores.append(reputation.flush)
         sources.forgetting.append(reputation.forget)
-        sources.closing.append(reputation.close)
+        sources.closing += [reputation.close] if sources.learns else []
 
 
 async def close(sources: Sources) -> None:

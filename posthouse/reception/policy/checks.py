@@ -58,7 +58,7 @@ Judge = Callable[[Facts, Rules, str], str | None]
 class Check:
     """One question. `judge(facts, rules, recipient)` is pure and gives the reason why it holds, None where it does
     not. `name` is the field of `configuration.Policy` with its mode; `needs` names what must be gathered first (see
-    `reception.gathering`); `meets` the roles that meet it; `words` the reply where it is somebody else's."""
+    `reception.gathering`); `meets` the roles that meet it; `words` the reply where it is somebody else's; `told`: the reason is said in the reply."""
 
     name: str
     stage: str
@@ -68,6 +68,7 @@ class Check:
     needs: tuple[str, ...] = ()
     meets: frozenset[str] = frozenset((STRANGER,))
     words: Callable[[Facts, str], Reply | None] | None = None
+    told: bool = True
 
     def reply(self, mode: str, reason: str, facts: Facts, recipient: str) -> Reply:
         """What is said for `mode` (defer or refuse)."""
@@ -76,7 +77,7 @@ class Check:
             if said is not None:
                 return said.softened() if mode == "defer" else said
         base = self.defer if mode == "defer" else self.refuse
-        return base.with_text(f"{base.text}: {reason}"[:400]) if self.stage != CONNECT else base
+        return base.with_text(f"{base.text}: {reason}"[:400]) if self.told else base
 
 
 def _check(name: str, stage: str, judge: Judge, refuse: Reply, **more: object) -> Check:
@@ -319,13 +320,14 @@ _ACCOUNT = frozenset((ACCOUNT,))
 # Read from the top: of several that hold, the first that refuses is the answer, else the first that defers.
 CHECKS = (
     _check("blocked", CONNECT, blocked, catalogue.CLIENT_BLOCKED, defer=catalogue.CLIENT_BLOCKED_LATER,
-           meets=_ANYBODY),
+           meets=_ANYBODY, told=False),
     _check("inside_only", CONNECT, inside_only, catalogue.INSIDE_ONLY, defer=catalogue.INSIDE_ONLY_LATER,
-           meets=_NOT_RELAY),
-    _check("early_talker", CONNECT, early_talker, catalogue.TALKED_EARLY, defer=catalogue.TALKED_EARLY_LATER),
+           meets=_NOT_RELAY, told=False),
+    _check("early_talker", CONNECT, early_talker, catalogue.TALKED_EARLY, defer=catalogue.TALKED_EARLY_LATER,
+           told=False),
     _check("helo_ours", RCPT, helo_ours, catalogue.HELLO_IS_OURS),
     _check("helo_name", RCPT, helo_name, catalogue.BAD_HELLO_NAME),
-    _check("blocked_sender", RCPT, blocked_sender, catalogue.SENDER_BLOCKED, meets=_NOT_RELAY),
+    _check("blocked_sender", RCPT, blocked_sender, catalogue.SENDER_BLOCKED, meets=_NOT_RELAY, told=False),
     _check("sender_rights", RCPT, return_path_rights, catalogue.NOT_YOUR_ADDRESS, meets=_ACCOUNT),
     _check("flood", RCPT, flood, catalogue.TOO_MUCH, defer=catalogue.TOO_MUCH, needs=("excess",), meets=_NOT_RELAY),
     _check("dns_lists", RCPT, dns_lists, catalogue.CLIENT_LISTED, needs=("listing",)),

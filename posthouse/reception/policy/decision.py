@@ -12,13 +12,25 @@ from dataclasses import dataclass
 
 from posthouse import configuration
 from posthouse.address import AddressError, key_of, normal_domain
-from posthouse.reception.policy.checks import CHECKS, CONNECT, CONTENT, NAMES, RCPT, STRANGER, Check, Rules
+from posthouse.reception.policy.checks import (
+    ACCOUNT,
+    CHECKS,
+    CONNECT,
+    CONTENT,
+    NAMES,
+    RCPT,
+    RELAY,
+    STRANGER,
+    Check,
+    Rules,
+)
 from posthouse.reception.policy.facts import Facts
 from posthouse.smtp.reply import Reply
 
 OFF, TAG, DEFER, REFUSE = configuration.MODES
 ACCEPT = "accept"
 MOST_REMEMBERED = 5_000
+_ROLES = {STRANGER: "strangers", RELAY: "relay networks", ACCOUNT: "accounts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,7 @@ class Decision:
         """(modes, the checks that this visit meets at all)."""
         met = {check.name for check in CHECKS if role in check.meets}
         modes = {
-            name: Mode(value, "[policy]") if name in met else Mode(OFF, f"[policy] is for {STRANGER}s")
+            name: Mode(value, "[policy]") if name in met else Mode(OFF, f"[policy], not for {_ROLES.get(role, role)}")
             for name, value in self._base.items()
         }
         levels = [(f"[policy.listener.{listener}]", self.policy.listener.get(listener, {}))]
