@@ -129,6 +129,10 @@ class Peer:
         """End its processes."""
         raise AssertionError("a peer knows how it ends")
 
+    def flush(self) -> None:
+        """Let it try again now what it could not deliver."""
+        raise AssertionError("a peer knows how it tries again")
+
     def log(self) -> str:
         """What it wrote down."""
         return ""
@@ -185,6 +189,10 @@ class Postfix(Peer):
         """Stop its master."""
         self._says("stop")
 
+    def flush(self) -> None:
+        """Its own command for that."""
+        self._says("flush")
+
     def _says(self, word: str) -> None:
         subprocess.run(
             ["/usr/sbin/postfix", "-c", str(self.folder / "etc"), word],
@@ -230,6 +238,13 @@ class Exim(Peer):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(10)
+
+    def flush(self) -> None:
+        """A queue run that does not mind when the next try would be."""
+        subprocess.run(
+            ["/usr/sbin/exim4", "-C", str(self.folder / "exim.conf"), "-qff"],
+            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def log(self) -> str:
         """Its main log and its panic log."""

@@ -19,7 +19,7 @@ from posthouse.database import Bridge, Unavailable
 from posthouse.encounters import strangers
 from posthouse.queue import destinations
 from posthouse.reception.evidence import Evidence
-from posthouse.reception.greylisting import Greylist
+from posthouse.reception.greylisting import MOST_RECIPIENTS, Greylist
 from posthouse.reception.policy.facts import Visit, Waiting
 
 LIST, CLEO = "garden@lists.example", "cleo@lists.example"
@@ -152,6 +152,8 @@ def test_more_or_fewer_recipients_do_not_make_it_another_message(sqlite: Configu
 
     async def scene() -> None:
         assert await host.meets("192.0.2.1", "a@one.example", many) == "new"
+        found = await asyncio.to_thread(strangers.listing, int(time.now * 1000), limit=1000)
+        assert len(found) <= 2 * MOST_RECIPIENTS + 1, "few rows, however many they are"
         assert await host.meets("192.0.2.1", "a@two.example", many[:15]) == "new"
         assert await host.meets("192.0.2.1", "a@three.example", many) == "new"
         time.now += 61
