@@ -21,14 +21,16 @@ from posthouse.lists.sentences import in_language
 HOUSE = Path(__file__).resolve().parent.parent / "posthouse"
 ROOT = HOUSE / "web"
 # Rooms whose sentences reach people: what they raise, and what ends in a full stop.
-SAYING = ("address.py", "directory", "lists")
+SAYING = (
+    "address.py", "directory/accounts.py", "directory/addresses.py", "directory/belonging.py", "directory/domains.py",
+    "directory/preferences.py", "lists",
+)  # fmt: skip
 # For operators at a terminal, who read English: logs, styles in files, what the clock does.
 NOT_SHOWN = (
     "migrations",
     "lists/periodic.py",
     "lists/styles.py",
     "lists/departure.py",
-    "directory/alias",
     "lists/sentences.py",
     "lists/news",
     "lists/digests",

@@ -8,6 +8,7 @@ from django.db import connection
 
 from posthouse.archive.counting import NUMBER_BITS
 from posthouse.archive.errors import Gone, NoSuchArchive, NoSuchPosting
+from posthouse.archive.obscuring import obscured
 from posthouse.content import keeping
 from posthouse.message.mbox import write_message
 
@@ -15,8 +16,12 @@ _ROWS = 100
 _OCTETS = 4 * 1024 * 1024  # read at once, unless one message alone is larger
 
 
-def export(address: str, out: BinaryIO, since: int | None = None, thread: str | None = None) -> int:
+def export(
+    address: str, out: BinaryIO, since: int | None = None, thread: str | None = None, *, obscure: bool = False
+) -> int:
     """Write the postings of an archive in the order of their dates; how many they were.
+
+    `obscure`: addresses are written for people (`archive.obscuring`); else the very bytes that came are written.
 
     `since`: only those sent at or after this second; `thread`: only those of the thread with this key, or an older key
     of it, or that of any message in it. Raises NoSuchArchive, NoSuchPosting, Gone.
@@ -38,7 +43,10 @@ def export(address: str, out: BinaryIO, since: int | None = None, thread: str | 
             bodies = keeping.read_many([row[1] for row in rows])
             for _, content, author, sent_at, _ in rows:
                 if content in bodies:  # else it was deleted just now
-                    write_message(out, bodies[content].all(), author, sent_at)
+                    octets = bodies[content].all()
+                    if obscure:
+                        octets, author = obscured(octets), author.replace("@", " at ")
+                    write_message(out, octets, author, sent_at)
                     written += 1
             last = rows[-1][0]
 

@@ -19,7 +19,9 @@ from django.db import connection
 
 from posthouse.archive import search_postgresql, search_sqlite
 from posthouse.archive.counting import NUMBER_BITS
+from posthouse.archive.models import PUBLIC
 from posthouse.archive.query import Query, parse
+from posthouse.archive.render import obscure
 from posthouse.archive.rows import marks, select_in
 from posthouse.archive.snippets import LOOKED_THROUGH, Segments, snippet
 from posthouse.database import transaction
@@ -192,7 +194,7 @@ def _hits(cursor: Any, ids: Sequence[int], query: Query) -> tuple[Hit, ...]:
         return ()
     cursor.execute(
         "SELECT p.id, a.address, p.key, t.key, p.subject, p.author_name, p.author_address, p.sent_at, "
-        'p."offset", p.attachments, substr(x.body, 1, %s) FROM archive_posting p '
+        'p."offset", p.attachments, substr(x.body, 1, %s), a.policy, a.obscure_addresses FROM archive_posting p '
         "JOIN archive_archive a ON a.id = p.archive_id "
         "JOIN archive_thread t ON t.id = p.thread_id JOIN archive_text x ON x.posting_id = p.id "
         f"WHERE p.id IN ({marks(ids)})",
@@ -200,7 +202,9 @@ def _hits(cursor: Any, ids: Sequence[int], query: Query) -> tuple[Hit, ...]:
     )
     terms = [term for group in query.wanted for term in group]
     hits: dict[int, Hit] = {}
-    for number, address, key, thread, subject, name, author, sent_at, offset, files, body in cursor.fetchall():
+    for number, address, key, thread, subject, name, author, sent_at, offset, files, text, *who in cursor.fetchall():
         attached = len(json.loads(files)) if files else 0
+        hidden = who[0] == PUBLIC and bool(who[1])  # as on the pages of the archive: see ArchiveFacts.obscured
+        body, name = (obscure(text), obscure(name)) if hidden else (text, name)
         hits[number] = Hit(address, key, thread, subject, name, author, sent_at, offset, attached, snippet(body, terms))
     return tuple(hits[number] for number in ids if number in hits)

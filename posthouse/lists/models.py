@@ -115,6 +115,7 @@ class MailingList(models.Model):
     regular_include_lists = models.TextField(blank=True, default="")
     regular_exclude_lists = models.TextField(blank=True, default="")
     obscure_addresses = models.BooleanField(default=True)
+    archive_download = models.CharField(max_length=8, default="readers")  # readers members nobody
     archive_rendering_mode = models.CharField(max_length=8, default="text")  # text markdown
 
     # people, joining, states

@@ -63,6 +63,16 @@ class Visitor:
             return True
         return policy == PRIVATE and (self.superuser or self.roles.reads(address))
 
+    def may_download(self, address: str, whom: str) -> bool:
+        """Whether a reader of the archive may have all of it as a file; `whom` is the list's setting."""
+        if whom == "readers" or self.may_run(address):
+            return True
+        return whom == "members" and self.roles.reads(address)
+
+    def sees_addresses(self, address: str) -> bool:
+        """Whether addresses that are hidden from strangers are shown to this visitor: they are on the list."""
+        return self.may_run(address) or self.roles.reads(address)
+
     def may_see(self, address: str, advertised: bool) -> bool:
         """Whether this visitor may know that the list `address` exists."""
         return advertised or self.may_run(address) or self.roles.reads(address)

@@ -114,6 +114,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_ARCHIVE}thread/<key:key>/mbox", feeds.thread_mbox),
     path(f"{_ARCHIVE}thread/<key:key>/feed.atom", feeds.thread_feed),
     path(f"{_ARCHIVE}feed.atom", feeds.archive_feed),
+    path(f"{_ARCHIVE}mbox", feeds.archive_mbox),
     path(f"{_ARCHIVE}<year:year>/<month:number>/", archive.month),
     path(_LIST, lists.about),
     path(f"{_LIST}join/", joining.join),

@@ -25,7 +25,15 @@ SETTINGS: tuple[Setting, ...] = (
         BOOL,
         True,
         "Whether pages of an archive that everybody reads show addresses as `ana at far.example`, which programs that "
-        "collect addresses read less easily. The raw form of a message stays what it "
-        "is, and so do words in search results.",
+        "collect addresses read less easily; so do search results, and downloads by people who are not on the list. The "
+        "raw form of a message stays what it is.",
+    ),
+    Setting(
+        "archive_download",
+        CHOICE,
+        "readers",
+        "Who downloads the whole archive as an mbox: `readers` everybody who reads it, `members` members, moderators "
+        "and owners, `nobody` on the web.",
+        ("readers", "members", "nobody"),
     ),
 )

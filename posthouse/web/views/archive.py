@@ -113,6 +113,7 @@ def front(request: HttpRequest, address: str) -> HttpResponse:
         "years": _calendar(address, reading.months(address)) if at == 1 else [],
         "newer": _paged(place.path, at - 1) if at > 1 else "",
         "older": _paged(place.path, at + 1) if found.more else "",
+        "mbox": f"{place.path}mbox",
     }
     return page(request, "archive/list.html", context, etag=etag)
 

@@ -1,4 +1,4 @@
-"""Feeds (RFC 4287) of an archive and of a conversation, and a conversation as an mbox."""
+"""Feeds (RFC 4287) of an archive and of a conversation; an archive and a conversation as an mbox."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import re
 import tempfile
 from typing import Any, Final
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from markupsafe import escape
 
 from posthouse.archive import exporting, reading
 from posthouse.archive.views import FeedView
+from posthouse.lists.errors import NoSuchList
+from posthouse.lists.facts import row_of
 from posthouse.web import links
+from posthouse.web.access import NotAllowed, SignInNeeded, visitor
 from posthouse.web.answers import ATOM, cached, page, unchanged, version_of
 from posthouse.web.body import body_of
 from posthouse.web.environment import iso
@@ -77,15 +82,41 @@ def _entry(address: str, thread_key: str, posting: Any) -> dict[str, Any]:
 
 
 @require_safe
+def archive_mbox(request: HttpRequest, address: str) -> HttpResponseBase:
+    """All messages of an archive as an mbox, for whom the list lets have it."""
+    place, who = place_of(request, address), visitor(request)
+    if not who.may_download(address, _downloaders(address)):
+        if not who.account:
+            raise SignInNeeded
+        raise NotAllowed(_("The list does not give its whole archive to you as a file; its owners know why."))
+    hide = place.obscured and not who.sees_addresses(address)
+    etag = version_of(request, place, hide)
+    return unchanged(request, etag) or _mbox(request, address, None, address.partition("@")[0], hide, etag)
+
+
+def _downloaders(address: str) -> str:
+    """Who may download the archive; archives that outlived their list are for their readers."""
+    try:
+        return row_of(address).archive_download
+    except NoSuchList:
+        return "readers"
+
+
+@require_safe
 def thread_mbox(request: HttpRequest, address: str, key: str) -> HttpResponseBase:
-    """The messages of a conversation, byte for byte, as an mbox."""
+    """The messages of a conversation as an mbox: the bytes that came, or with addresses for people."""
     place = place_of(request, address)
-    etag = version_of(request, place)
-    known = unchanged(request, etag)
-    if known:
-        return known
+    hide = place.obscured and not visitor(request).sees_addresses(address)
+    etag = version_of(request, place, hide)
+    return unchanged(request, etag) or _mbox(request, address, key, key, hide, etag)
+
+
+def _mbox(request: HttpRequest, address: str, thread: str | None, name: str, hide: bool, etag: str) -> HttpResponseBase:
+    """An mbox, made in a file that goes when it was sent: the thread that makes it does not wait for a slow client."""
+    if request.method == "HEAD" and thread is None:  # its length is known when it is made (RFC 9110 §9.3.2)
+        return _named(request, StreamingHttpResponse(iter(()), content_type="application/mbox"), name, etag)
     kept = tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY)  # noqa: SIM115  # the response closes it
-    exporting.export(address, kept, thread=key)  # type: ignore[arg-type]
+    exporting.export(address, kept, thread=thread, obscure=hide)  # type: ignore[arg-type]
     size = kept.tell()
     kept.seek(0)
     response: HttpResponse | FileResponse
@@ -98,6 +129,11 @@ def thread_mbox(request: HttpRequest, address: str, key: str) -> HttpResponseBas
     else:
         response = FileResponse(kept, content_type="application/mbox")
     response.headers["Content-Length"] = str(size)
-    response.headers["Content-Disposition"] = f'attachment; filename="{key}.mbox"'
+    return _named(request, response, name, etag)
+
+
+def _named(request: HttpRequest, response: HttpResponseBase, name: str, etag: str) -> HttpResponseBase:
+    saved_as = content_disposition_header(True, f"{name}.mbox")
+    response.headers["Content-Disposition"] = saved_as or "attachment"
     response.headers["Content-Security-Policy"] = SANDBOX
     return cached(request, response, etag)

@@ -35,6 +35,7 @@ Disallow: /archives/*/message/*/raw
 Disallow: /archives/*/message/*/headers
 Disallow: /archives/*/message/*/attachment/
 Disallow: /archives/*/thread/*/mbox
+Disallow: /archives/*/mbox
 """
 
 
