@@ -39,10 +39,11 @@ class Escort:
                     return reply
         return None
 
-    async def content(self, name: str, facts: Facts, letter: Letter, queue_name: str) -> tuple[Scan | None, Milter]:
+    async def content(self, name: str, facts: Facts, letter: Letter, queue_name: str) -> tuple[Scan, Milter]:
         """What the milter of this name says of the message. Never raises."""
-        milter = next(one for one, _ in self._milters if one.name == name)
-        return await milter.content(facts, letter, queue_name), milter
+        milter, wanted = next(pair for pair in self._milters if pair[0].name == name)
+        recipients = [address for address in facts.recipients if wanted(address)]
+        return await milter.content(self._mail, recipients, letter, queue_name), milter
 
     def goes_with(self, name: str) -> bool:
         """Whether the milter of this name looks at this connection."""

@@ -88,7 +88,8 @@ class Letter:
             left -= 1
             if index and left:
                 continue
-            made = b"" if value is None else field(name, value)
+            written = raw.partition(b":")[0].decode("ascii", "replace").rstrip()
+            made = b"" if value is None else field(written, value)
             if place < count:
                 self.above[place] = made
             else:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from posthouse.configuration import Scanner
 from posthouse.content.spool import LARGE
-from posthouse.reception.policy.facts import Edits, Facts, Scan, Visit
+from posthouse.reception.policy.facts import Edits, Scan, Visit
 from posthouse.reception.scanners import milter_wire as say
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.wire import Nobody, ScannerError, Servers, Wire, reason_of
@@ -77,7 +77,7 @@ class Milter:
         self._always: bytes | None = None  # its last word on the whole connection: ACCEPT
         self._refused_visit: Reply | None = None
         self._queue_name = ""
-        self._known_recipients = 0
+        self._gone = self._judging = False
         self._clear()
 
     def _clear(self) -> None:
@@ -87,19 +87,20 @@ class Milter:
         self._discard = False
         self.tries: list[tuple[str, str]] = []  # which servers failed, and why
         self.trouble = ""  # why it has no part in this transaction
-        self._known_recipients = 0
 
     # -- as the session goes on -------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """The transaction is over."""
-        if self._mailed and self._wire is not None:
+        if self._mailed and self._wire is not None and not self._judging:
             self._wire.say(say.packet(say.ABORT))
-        self._clear()
+        if not self._judging:
+            self._clear()
 
     def close(self) -> None:
-        """The client has gone."""
-        if self._wire is not None:
+        """The client has gone; what it has finished sending is still judged."""
+        self._gone = True
+        if self._wire is not None and not self._judging:
             self._wire.say(say.packet(say.QUIT))
             self._wire.end()
             self._wire = None
@@ -128,16 +129,12 @@ class Milter:
             await self._mail(mail)
         if self._refused is not None:
             return self._refused
-        self._known_recipients += 1
         if self._done or self._discard:
             return None
         data = say.text(f"<{address}>")
         answer, extra = await self._tell(say.RCPT, data, say.NO_RCPT, say.SILENT_RCPT, {"{rcpt_addr}": address})
         self._note(answer)
-        if answer in _NO:
-            self._known_recipients -= 1
-            return say.reply_of(answer, extra)
-        return None
+        return say.reply_of(answer, extra) if answer in _NO else None
 
     async def _mail(self, mail: MailCommand) -> None:
         data = say.text(f"<{mail.return_path}>", *mail.parameters)
@@ -214,27 +211,38 @@ class Milter:
 
     # -- the content ------------------------------------------------------------------------------------------------
 
-    async def content(self, facts: Facts, letter: Letter, queue_name: str) -> Scan | None:
-        """What it says of the message; None when it was not asked about any recipient of it. Never raises."""
+    async def content(self, mail: MailCommand, recipients: Sequence[str], letter: Letter, queue_name: str) -> Scan:
+        """What it says of a message for `recipients`. Never raises."""
         if self.trouble:
             return self._failed()
+        self._queue_name, self._judging = queue_name, True
+        try:
+            return await self._whole(mail, recipients, letter)
+        except FAULTS as error:
+            self._fail(error)
+            return self._failed()
+        finally:
+            self._judging = False
+            if self._gone:
+                self.close()
+
+    async def _whole(self, mail: MailCommand, recipients: Sequence[str], letter: Letter) -> Scan:
+        if not self._mailed or self._wire is None:
+            # The client has gone meanwhile, or the filter has: it is told again of all that was accepted.
+            self._clear()
+            replies = [await self._recipient(mail, address) for address in recipients]
+            if refused := next((one for one in replies if one is not None), None):
+                return Scan(self.name, "refuse" if refused.permanent else "defer", reply=refused)
         if self._always is not None:
             return Scan(self.name, "clean", words="it accepts everything of this client")
         if self._discard:
             return Scan(self.name, "discard")
         if self._done:
             return Scan(self.name, "clean", words="it accepted the message before its content")
-        if not self._known_recipients:
-            return None
         most = self.settings.most
         if most and letter.size > most:
             return Scan(self.name, "skipped", words=f"larger than {most} octets")
-        self._queue_name = queue_name
-        try:
-            return await self._content(letter)
-        except FAULTS as error:
-            self._fail(error)
-            return self._failed()
+        return await self._content(letter)
 
     async def _content(self, letter: Letter) -> Scan:
         wishes = _Wishes()

@@ -153,7 +153,7 @@ class Scanners:
             return None
         scan, milter = await escort.content(one.name, facts, letter, name_of(facts.item) if facts.item else "")
         self._tell(one, facts, milter.tries)
-        if scan is not None and scan.result == "failed":
+        if scan.result == "failed":
             return self._unscanned(one, facts, scan.words)
         return scan
 

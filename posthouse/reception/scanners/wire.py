@@ -81,7 +81,7 @@ class Wire:
         sending = asyncio.get_running_loop().create_task(self._send_all(blocks))
         try:
             return await answer(self.reader)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError) as error:
             raise ScannerError(reason_of(error)) from error
         finally:
             sending.cancel()
@@ -108,7 +108,7 @@ def reason_of(error: BaseException) -> str:
         return "connection refused"
     if isinstance(error, asyncio.IncompleteReadError):
         return "it hung up"
-    if isinstance(error, asyncio.LimitOverrunError):
+    if isinstance(error, (asyncio.LimitOverrunError, ValueError)):  # ValueError: readline's word for the same
         return "its answer is too long"
     if isinstance(error, TimeoutError):
         return "no answer in time"
