@@ -77,10 +77,14 @@ class Asker:
                 self._down[server] = time.monotonic() + DOWN_SECONDS
                 continue
             self._down.pop(server, None)
+            if self._silence:
+                log.warning("the lookup %s answers again: %s", self.name, server)
+                self._silence = ""
             return Answer.of(found, server, hit)
-        self._silence = f"the lookup {self.name} cannot be asked: {'; '.join(reasons)}"
+        known, self._silence = self._silence, f"the lookup {self.name} cannot be asked: {'; '.join(reasons)}"
         self._silent_until = time.monotonic() + min(PAUSE_SECONDS, self.settings.deadline)
-        log.warning("%s; mail is deferred", self._silence)
+        if not known:  # said once for an outage; every refusal has its reason in the maillog
+            log.warning("%s; mail is deferred", self._silence)
         raise LookupTrouble(self._silence)
 
     def close(self) -> None:
