@@ -84,6 +84,7 @@ class Reception:
         if configuration.reception.soft_refusals:
             _log.warning("soft_refusals is on: every refusal is temporary, in and out. Not for production")
         shared = decision_of(configuration), Neighbourhood(configuration)
+        await self._service.start(self._sockets.get("service", []))
         for kind, found in self._sockets.items():
             if kind == "service":
                 continue
