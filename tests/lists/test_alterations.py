@@ -13,7 +13,7 @@ from posthouse.archive.models import Posting
 from posthouse.configuration import Configuration
 from posthouse.content import keeping
 from posthouse.directory.models import Domain
-from posthouse.lists import departure, subscription, topics
+from posthouse.lists import creation, departure, subscription, topics
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.mitigation import MUNGE_FROM, NOTHING, WRAP_MESSAGE, mitigation
 from posthouse.lists.models import MailingList, Membership
@@ -216,6 +216,8 @@ def test_members_get_what_their_topics_match(sqlite: Configuration) -> None:
     assert reached("Weather", "-", "Keywords: apples") == [ANA, BEN]
     assert reached("Weather", "Keywords: apples\n\nText") == [ANA, BEN]
     assert reached("Weather", "1\n2\n3\n4\n5\nKeywords: apples\n\nText") == [ANA, CLEO]
+    creation.set_settings(GARDEN, {"topics_bodylines_limit": "6"})
+    assert reached("Weather", "1\n2\n3\n4\n5\nKeywords: apples\n\nText") == [ANA, BEN]
 
 
 def test_without_topics_enabled_everybody_gets_everything(sqlite: Configuration) -> None:
