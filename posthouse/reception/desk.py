@@ -15,9 +15,10 @@ from posthouse.reception.acceptance import Acceptance
 from posthouse.reception.gathering import Sources
 from posthouse.reception.limits import Doorkeeper, Networks
 from posthouse.reception.login import Login
-from posthouse.reception.policy.checks import CHECKS, STRANGER, Rules
+from posthouse.reception.policy.checks import CHECKS
 from posthouse.reception.policy.decision import OFF, Decision
 from posthouse.reception.policy.facts import Visit
+from posthouse.reception.policy.question import STRANGER, Rules
 from posthouse.reception.pressure import Pressure
 from posthouse.reception.tally import Tally
 from posthouse.routing import Router

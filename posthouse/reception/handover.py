@@ -18,10 +18,10 @@ from posthouse.reception import scanners, trace
 from posthouse.reception.acceptance import queued_as
 from posthouse.reception.gathering import Gathering
 from posthouse.reception.policy import decision
-from posthouse.reception.policy.checks import STRANGER
 from posthouse.reception.policy.decision import ACCEPT, REFUSE, Verdict
 from posthouse.reception.policy.facts import Facts
 from posthouse.reception.policy.fields import tag_field
+from posthouse.reception.policy.question import STRANGER
 from posthouse.reception.scanners import Finished, finished
 from posthouse.routing import Refused
 from posthouse.smtp import catalogue

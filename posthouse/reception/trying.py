@@ -13,10 +13,11 @@ from posthouse.reception.desk import Neighbourhood, decision_of, role_of
 from posthouse.reception.gathering import OF_CONTENT, Gathering, Sources
 from posthouse.reception.limits import Networks
 from posthouse.reception.policy import decision
-from posthouse.reception.policy.checks import CHECKS, CONNECT, Check
+from posthouse.reception.policy.checks import CHECKS
 from posthouse.reception.policy.decision import ACCEPT, OFF, Plan, Stance, Verdict
 from posthouse.reception.policy.facts import Facts, Rights, Visit
 from posthouse.reception.policy.fields import tag_field
+from posthouse.reception.policy.question import CONNECT, Check
 from posthouse.routing import Refused, Router, ToList, ToRelay, return_path_refusal
 from posthouse.routing.primary import primary_here
 from posthouse.smtp import catalogue

@@ -3,81 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 
-from posthouse import configuration
-from posthouse.address import AddressError, key_of, mailboxes, normal_domain
+from posthouse.address import mailboxes
 from posthouse.message.headers import Fields
-from posthouse.reception.limits import Networks
 from posthouse.reception.policy.facts import Facts, Listing, Rights, Scan
+from posthouse.reception.policy.question import (
+    ACCOUNT,
+    CONNECT,
+    CONTENT,
+    RCPT,
+    RELAY,
+    STRANGER,
+    Check,
+    Judge,
+    Rules,
+    a_labels,
+    address_key,
+)
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 
-CONNECT, RCPT, CONTENT = "connect", "rcpt", "content"  # when a check is answered
-STRANGER, RELAY, ACCOUNT = "stranger", "relay", "account"  # roles of a visit
 _FULL_NAME = re.compile(
-    r"(?i)(?=.{4,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*\.?\Z"
+    r"(?i)(?=.{4,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{0,61}[a-z][a-z0-9-]{0,61}\.?\Z"
 )
-
-
-class Rules:
-    """The settings that checks compare with, ready to be looked up. Built once."""
-
-    def __init__(
-        self,
-        policy: configuration.Policy,
-        host: str,
-        hosts: Callable[[list[str]], list[str]] = list,
-        relays: bool = True,
-        unverified: bool = False,
-    ) -> None:
-        """`hosts` expands `@NAME`; `relays`: mail is passed on for somebody; `unverified`: also for recipients that
-        cannot be verified now."""
-        self.host = host.lower().rstrip(".")
-        self.blocked = Networks(hosts(policy.blocked_networks))
-        self.inside_addresses = frozenset(policy.inside_addresses)
-        self.inside = Networks(hosts(policy.inside_networks))
-        self.client_listed_at, self.domain_listed_at = policy.dns_lists_at, policy.domain_lists_at
-        self.bad_standing = policy.bad_standing
-        self.senders = frozenset(_normal(entry) for entry in policy.blocked_senders)
-        named = {
-            "blocked": policy.blocked_networks,
-            "inside_only": self.inside_addresses,
-            "blocked_sender": self.senders,
-        }
-        idle = {name for name, entries in named.items() if not entries}  # they can never hold
-        self.idle = frozenset(idle if relays else idle | {"recipient"})
-        self.unverified = unverified
-
-
-Judge = Callable[[Facts, Rules, str], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question. `judge(facts, rules, recipient)` is pure and gives the reason why it holds, None where it does
-    not. `name` is the field of `configuration.Policy` with its mode; `needs` names what must be gathered first (see
-    `reception.gathering`); `meets` the roles that meet it; `words` the reply where it is somebody else's; `told`: the reason is said in the reply."""
-
-    name: str
-    stage: str
-    judge: Judge
-    refuse: Reply
-    defer: Reply
-    needs: tuple[str, ...] = ()
-    meets: frozenset[str] = frozenset((STRANGER,))
-    words: Callable[[Facts, str], Reply | None] | None = None
-    told: bool = True
-
-    def reply(self, mode: str, reason: str, facts: Facts, recipient: str) -> Reply:
-        """What is said for `mode` (defer or refuse)."""
-        if self.words is not None:
-            said = self.words(facts, recipient)
-            if said is not None:
-                return said.softened() if mode == "defer" else said
-        base = self.defer if mode == "defer" else self.refuse
-        return base.with_text(f"{base.text}: {reason}"[:400]) if self.told else base
 
 
 def _check(name: str, stage: str, judge: Judge, refuse: Reply, **more: object) -> Check:
@@ -132,7 +80,7 @@ def standing(facts: Facts, rules: Rules, recipient: str) -> str | None:
 def helo_name(facts: Facts, rules: Rules, recipient: str) -> str | None:
     """Neither a full name nor an address literal (RFC 5321 §4.1.1.1)."""
     helo = facts.visit.helo
-    if not helo or helo.startswith("[") or _FULL_NAME.match(_ascii(helo)):
+    if not helo or helo.startswith("[") or _FULL_NAME.match(a_labels(helo)):
         return None
     return f"{helo} is neither a full domain name nor an address literal"
 
@@ -162,7 +110,7 @@ def blocked_sender(facts: Facts, rules: Rules, recipient: str) -> str | None:
     """The return path is on our own list."""
     if not rules.senders or not facts.return_path:
         return None
-    address = _key(facts.return_path)
+    address = address_key(facts.return_path)
     name = address.rpartition("@")[2]
     if address in rules.senders or name in rules.senders:
         return f"{facts.return_path} is in blocked_senders"
@@ -358,7 +306,7 @@ NAMES = tuple(dict.fromkeys(check.name for check in CHECKS))
 
 def may_use(rights: Rights, address: str) -> bool:
     """Whether an account with these rights may call itself so; what stands behind a `+` does not matter."""
-    key = _key(address)
+    key = address_key(address)
     local, _, domain = key.rpartition("@")
     if key in rights.addresses or domain in rights.domains:
         return True
@@ -385,25 +333,3 @@ def _spoken(facts: Facts) -> Scan | None:
             if scan.result == result:
                 return scan
     return None
-
-
-def _key(address: str) -> str:
-    try:
-        return key_of(address)
-    except AddressError:
-        return address.lower()
-
-
-def _normal(entry: str) -> str:
-    """An entry of `blocked_senders` as it is looked up."""
-    if "@" in entry:
-        return _key(entry)
-    dot = "." if entry.startswith(".") else ""
-    return dot + _ascii(entry.removeprefix("."))
-
-
-def _ascii(domain: str) -> str:
-    try:
-        return normal_domain(domain)
-    except AddressError:
-        return domain.lower()

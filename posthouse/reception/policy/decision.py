@@ -11,20 +11,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from posthouse import configuration
-from posthouse.address import AddressError, key_of, normal_domain
-from posthouse.reception.policy.checks import (
+from posthouse.reception.policy.checks import CHECKS, NAMES
+from posthouse.reception.policy.facts import Facts
+from posthouse.reception.policy.question import (
     ACCOUNT,
-    CHECKS,
     CONNECT,
     CONTENT,
-    NAMES,
     RCPT,
     RELAY,
     STRANGER,
     Check,
     Rules,
+    a_labels,
+    address_key,
 )
-from posthouse.reception.policy.facts import Facts
 from posthouse.smtp.reply import Reply
 
 OFF, TAG, DEFER, REFUSE = configuration.MODES
@@ -104,9 +104,9 @@ class Decision:
     def __init__(self, policy: configuration.Policy, rules: Rules) -> None:
         self.policy, self.rules = policy, rules
         self._base = {name: getattr(policy, name) for name in NAMES}
-        self._domains = {_domain(name): (f'[policy.domain."{name}"]', modes) for name, modes in policy.domain.items()}
+        self._domains = {a_labels(name): (f'[policy.domain."{name}"]', modes) for name, modes in policy.domain.items()}
         self._lists = {
-            _key(name): (f'[policy.mailing_list."{name}"]', modes) for name, modes in policy.mailing_list.items()
+            address_key(name): (f'[policy.mailing_list."{name}"]', modes) for name, modes in policy.mailing_list.items()
         }
         self._by_recipient = bool(self._domains or self._lists)
         self._stances: dict[tuple[str, str, frozenset[str]], Stance] = {}
@@ -155,7 +155,10 @@ class Stance:
         decision = self._decision
         if not decision._by_recipient:
             return self.base
-        over = decision._domains.get(_domain(domain)), decision._lists.get(_key(mailing_list)) if mailing_list else None
+        over = (
+            decision._domains.get(a_labels(domain)),
+            decision._lists.get(address_key(mailing_list)) if mailing_list else None,
+        )
         if over == (None, None):
             return self.base
         key = (over[0][0] if over[0] else "", over[1][0] if over[1] else "")
@@ -211,17 +214,3 @@ def together(verdicts: list[Verdict]) -> Verdict:
 def _softer(verdict: Verdict) -> Verdict:
     reply = verdict.reply.softened() if verdict.reply is not None else None
     return Verdict(DEFER, verdict.check, reply, verdict.reason, verdict.tags)
-
-
-def _domain(name: str) -> str:
-    try:
-        return normal_domain(name)
-    except AddressError:
-        return name.lower()
-
-
-def _key(address: str) -> str:
-    try:
-        return key_of(address)
-    except AddressError:
-        return address.lower()
