@@ -59,6 +59,7 @@ class Filter:
     steps: int = 0
     symbols: bytes = b""
     version: int = 6
+    once: dict[bytes, list[bytes]] = field(default_factory=dict)  # answers that are given one time
     heard: list[tuple[bytes, bytes]] = field(default_factory=list)
     connections: int = 0
 
@@ -83,7 +84,7 @@ class Filter:
             elif self.steps & self.SILENT.get(command, 0):
                 continue
             else:
-                replies = self.answers.get(command, [b"c"])
+                replies = self.once.pop(command, None) or self.answers.get(command, [b"c"])
             for reply in replies:
                 if reply == b"hang up":
                     return
@@ -95,5 +96,5 @@ class Filter:
         return [data for known, data in self.heard if known == command]
 
     def order(self) -> str:
-        """The commands it heard, macros left out."""
-        return b"".join(command for command, _ in self.heard if command != b"D").decode()
+        """The commands it heard up to its end, macros left out."""
+        return b"".join(command for command, _ in self.heard if command not in b"DQ").decode()
