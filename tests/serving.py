@@ -138,7 +138,8 @@ def written(chosen: Configuration, nameserver: str, port: int, *more: str) -> tu
     path.write_text(
         f'hostname = "mx.lists.example"\ndata_directory = "."\n[database]\nurl = "{chosen.database_url}"\n'
         f'[reception]\ntransfer = ["127.0.0.1:{own}"]\nsubmission = []\nlmtp = []\nrelay_domains = ["{BACKED_UP}"]\n'
-        f'[policy]\ngreylist = "off"\nrecipient = "off"\n[dns]\nnameservers = ["{nameserver}"]\n[maillog]\nstderr = false\n'
+        '[policy]\ngreylist = "off"\nrecipient = "off"\n'
+        f'[dns]\nnameservers = ["{nameserver}"]\n[maillog]\nstderr = false\n'
         f"[delivery]\nport = {port}\nignore_targets = []\n" + "\n".join(more) + "\n"
     )
     return path, own
