@@ -1,4 +1,4 @@
-"""What evidence costs: accepted messages a second from strangers, each with a DKIM signature, with and without it.
+"""What evidence and the door cost: messages a second from strangers, each with a DKIM signature, with and without.
 
 Usage: python bench/evidence.py [MESSAGES]
 A zone server on loopback publishes SPF, a 2048-bit key, DMARC and PTR; its answers are in the resolver's memory after
@@ -23,15 +23,28 @@ PADDING = b"x" * 70 + b"\r\n"
 
 
 def configured(data: str, mode: str, nameserver: str):  # type: ignore[no-untyped-def]
-    """The default, with a backup domain; `mode`: with, without (no evidence) or relay (a relay network)."""
-    from posthouse.configuration import Configuration, Dns, Evidence, Limits, Reception
+    """The default, with a backup domain; `mode`: door (all that is on by default: every check, greylisting of who is
+    known, rates), with (evidence alone), without (none of it) or relay (a relay network)."""
+    from posthouse.configuration import Configuration, Dns, Evidence, Flood, Limits, Policy, Reception
+    from posthouse.reception.policy.checks import NAMES
 
+    nothing = {} if mode == "door" else dict.fromkeys(NAMES, "off")
     return dataclasses.replace(
         Configuration(data_directory=data, hostname="mx.lists.example"),
         reception=Reception(relay_domains=["sink.example"], relay_networks=["127.0.0.0/8"] if mode == "relay" else []),
         limits=Limits(minimum_free_disk=0),
         dns=Dns(nameservers=[nameserver]),
         evidence=Evidence(enabled=mode != "without"),
+        policy=dataclasses.replace(Policy(), **(nothing | {"recipient": "off"})),  # type: ignore[arg-type]
+        flood=Flood(
+            connections_per_client=10**6,
+            messages_per_client=10**6,
+            messages_per_network=10**6,
+            recipients_per_client=10**6,
+            recipients_per_network=10**6,
+            messages_per_sender_domain=10**6,
+            messages_per_recipient=10**6,
+        ),
     )
 
 
@@ -48,9 +61,11 @@ def serve(data: str, mode: str, nameserver: str, given: socket.socket, ready: in
     maillog.quiet()
     call_command("migrate", verbosity=0)
     from posthouse.directory import domains
+    from posthouse.encounters import strangers
     from posthouse.reception.station import Reception
 
     domains.add("lists.example")
+    strangers.let_in("127.0.0.1", int(time.time() * 1000), int(time.time() * 1000) + 86_400_000)
 
     async def main() -> None:
         bridge = database.Bridge()
@@ -141,7 +156,7 @@ async def main(count: int) -> None:
 
     zone = FixedZone(
         {
-            "far.example": {"TXT": ['"v=spf1 ip4:192.0.2.0/24 ip4:127.0.0.1 -all"']},
+            "far.example": {"TXT": ['"v=spf1 ip4:192.0.2.0/24 ip4:127.0.0.1 -all"'], "MX": ["10 client.far.example."]},
             "rsa._domainkey.far.example": {"TXT": [record(RSA)]},
             "_dmarc.far.example": {"TXT": ['"v=DMARC1; p=reject"']},
             "1.0.0.127.in-addr.arpa": {"PTR": ["client.far.example."]},
@@ -150,7 +165,7 @@ async def main(count: int) -> None:
     )
     contents = letters(count + 20, RSA)
     async with serve_zone(zone) as (address, port):
-        found: dict[str, list[tuple[float, float]]] = {"relay": [], "without": [], "with": []}
+        found: dict[str, list[tuple[float, float]]] = {"relay": [], "without": [], "with": [], "door": []}
         for _ in range(3):
             for mode, rates in found.items():
                 rates.append(await measured(mode, contents, f"{address}:{port}"))

@@ -27,6 +27,10 @@ _log = logging.getLogger(__name__)
 DAY = 86_400_000  # ms
 MOST_PROVEN = 3  # domains of a message that are looked at; anybody may sign with any number
 MOST_RECIPIENTS = 20  # of a message that are remembered one by one
+# Rows that one network, and all together, may write in an hour before they are remembered by their network alone: a
+# flood of forged addresses then fills no table, and who comes again still gets in.
+MOST_OF_A_NETWORK, MOST_OF_ALL = 2_000, 50_000
+HOUR = 3_600_000  # ms
 MOST_JUDGED = 10_000  # messages that came again and of which it is open whether they are accepted
 MOST_UNWRITTEN = 100_000  # refreshes that wait while the database is gone
 
@@ -50,6 +54,8 @@ class Greylist:
         self._came_again: OrderedDict[tuple[str, str], None] = (
             OrderedDict()
         )  # (network, sender) whose message is judged
+        self._rows: dict[str, int] = {}  # by network: written in this hour
+        self._all_rows, self._hour = 0, 0
         self._seen: dict[int, None] = {}  # passes whose time must be moved on in the database
         act = partial(_meet, settings.known_destinations)
         self._meetings: GroupCommit[tuple[Meeting, tuple[str, ...]], tuple[Met, str]] = GroupCommit(bridge, act)
@@ -178,6 +184,11 @@ class Greylist:
     ) -> dict[str, Waiting]:
         now, settings = self._now(), self._settings
         tries, looked = self._tries(visit, return_path, recipients, proven)
+        coarse = ((Trait(network_of(visit.address), ANYWHERE, ANYBODY), settings.wait * 1000),)
+        if self._is_noisy(network_of(visit.address), now):
+            tries, looked = coarse, tries + looked
+        else:
+            looked += coarse
         meeting = Meeting(now, passes, tries, now + settings.retry_within * 1000, looked, learn)
         met, written_to = await self._meetings.add((meeting, tuple(proven)))
         if met.passes:
@@ -198,9 +209,23 @@ class Greylist:
                 while len(self._came_again) > MOST_JUDGED:
                     self._came_again.popitem(last=False)
             return {one: Waiting(one, "passed", 0, why) for one in recipients}
+        if learn:
+            self._wrote(network_of(visit.address), len(tries))
         seconds = -(-left // 1000)
         why = f"in {seconds} seconds"
         return {one: Waiting(one, "early" if known else "new", seconds, why) for one in recipients}
+
+    def _is_noisy(self, network: str, now: int) -> bool:
+        """Whether so much was written in this hour that a network alone must do."""
+        if now // HOUR != self._hour:
+            self._hour, self._all_rows = now // HOUR, 0
+            self._rows.clear()
+        return self._all_rows >= MOST_OF_ALL or self._rows.get(network, 0) >= MOST_OF_A_NETWORK
+
+    def _wrote(self, network: str, rows: int) -> None:
+        self._all_rows += rows
+        if self._all_rows < MOST_OF_ALL:  # behind that it does not matter whose they are
+            self._rows[network] = self._rows.get(network, 0) + rows
 
     def _tries(
         self, visit: Visit, return_path: str, recipients: Sequence[str], proven: Sequence[str]

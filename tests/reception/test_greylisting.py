@@ -164,6 +164,34 @@ def test_more_or_fewer_recipients_do_not_make_it_another_message(sqlite: Configu
     plays(host)(scene())
 
 
+def test_a_flood_of_forged_senders_fills_no_table_and_who_comes_again_gets_in(
+    sqlite: Configuration, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posthouse.reception.greylisting.MOST_OF_A_NETWORK", 100)
+    monkeypatch.setattr("posthouse.reception.greylisting.MOST_OF_ALL", 300)
+    host = Host(time)
+
+    async def rows() -> int:
+        return len(await asyncio.to_thread(strangers.listing, int(time.now * 1000), limit=10_000))
+
+    async def scene() -> None:
+        assert await host.meets("192.0.2.1", "honest@far.example") == "new"
+        for number in range(300):
+            assert await host.meets("192.0.2.66", f"x@forged{number}.example") in ("new", "early")
+        assert await rows() <= 110
+        for number in range(300):
+            await host.meets(f"10.{number}.0.1", f"x@forged{number}.example")
+        assert await rows() <= 310 + 300, "and then one for each network"
+        assert await host.meets("203.0.113.1", "honest@other.example") == "new"
+        time.now += 61
+        assert await host.meets("192.0.2.1", "honest@far.example") == "passed"
+        assert await host.meets("203.0.113.1", "honest@other.example") == "passed"
+        time.now += 3600
+        assert await host.meets("198.51.100.1", "quiet@far.example") == "new"
+
+    plays(host)(scene())
+
+
 def test_many_strangers_at_once_share_a_write(sqlite: Configuration, time: Time) -> None:
     host = Host(time)
 
