@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import shutil
 import smtplib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,15 +44,23 @@ def blocks(kind: str, way: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def in_front(chosen: Configuration, kind: str, way: str, folder: Path) -> Iterator[tuple[House, Peer]]:
-    """A house with the page's posthouse.toml, and the mail server with the page's configuration in front of it."""
-    page, port = blocks(kind, way), free_port()
+def in_front(chosen: Configuration, kind: str, way: str) -> Iterator[tuple[House, Peer, Path]]:
+    """A house with the page's posthouse.toml, and the mail server with the page's configuration in front of it, and
+    the folder of the maps."""
+    folder = Path(tempfile.mkdtemp(prefix="posthouse-front-"))
     folder.chmod(0o755)
-    maps = folder / "maps"
-    maps.mkdir(mode=0o755)
-    for above in folder.parents:  # the mail server's user must get to the files
-        with contextlib.suppress(PermissionError):
-            above.chmod(above.stat().st_mode | 0o011)
+    try:
+        with _in_front(chosen, kind, way, folder) as pair:
+            yield (*pair, folder / "maps")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _in_front(chosen: Configuration, kind: str, way: str, folder: Path) -> Iterator[tuple[House, Peer]]:
+    page, port = blocks(kind, way), free_port()
+    maps = folder / "maps"  # where the mail server's user gets to them
+    maps.mkdir()
     text = page.pop("toml").replace(f"/var/lib/posthouse/{kind}", str(maps)).replace(":25", f":{port}")
     (folder / "posthouse.toml").write_text(text)
     said = load(folder / "posthouse.toml")
@@ -99,10 +109,8 @@ def answer(port: int, sender: str, *recipients: str) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_mail_server_in_front_knows_at_once_what_there_is(
-    sqlite: Configuration, kind: str, way: str, tmp_path: Path
-) -> None:
-    with in_front(sqlite, kind, way, tmp_path) as (house, front):
+def test_the_mail_server_in_front_knows_at_once_what_there_is(sqlite: Configuration, kind: str, way: str) -> None:
+    with in_front(sqlite, kind, way) as (house, front, _):
         known, bounces, unknown, strange = answer(
             front.port, ANA, GARDEN, f"garden-bounces+ben=far.example@{DOMAIN}", f"nobody@{DOMAIN}", f"x@bees.{DOMAIN}"
         )
@@ -127,9 +135,9 @@ def test_the_mail_server_in_front_knows_at_once_what_there_is(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_posting_comes_in_by_lmtp_and_its_copies_leave_the_way_they_came(
-    sqlite: Configuration, kind: str, way: str, tmp_path: Path
+    sqlite: Configuration, kind: str, way: str
 ) -> None:
-    with in_front(sqlite, kind, way, tmp_path) as (house, front):
+    with in_front(sqlite, kind, way) as (house, front, _):
         assert house.outside.sends(ANA, [GARDEN], LETTER, front.port).startswith("250"), front.log()
         assert house.outside.waits_for(2), front.log()
         [(return_path, copy)] = house.outside.copies_for(BEN)
@@ -142,12 +150,12 @@ def test_a_posting_comes_in_by_lmtp_and_its_copies_leave_the_way_they_came(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lmtp_answers_each_recipient_and_who_sent_is_told_of_the_refused_one_alone(
-    sqlite: Configuration, kind: str, tmp_path: Path
+    sqlite: Configuration, kind: str
 ) -> None:
-    with in_front(sqlite, kind, "files", tmp_path) as (house, front):
+    with in_front(sqlite, kind, "files") as (house, front, maps):
         bees = f"bees@{DOMAIN}"
         house.has_list(bees)
-        until(lambda: bees in _text(tmp_path / "maps/recipients"), 10, "the addresses")
+        until(lambda: bees in _text(maps / "recipients"), 10, "the addresses")
         until(lambda: answer(front.port, EVE, bees)[0].startswith("250"), 10, "the list is known")
         house.call(house.reception._service._keeper.stop())  # what follows is in no file
         with smtplib.SMTP("127.0.0.1", front.port, timeout=20) as server:
@@ -164,10 +172,8 @@ def test_lmtp_answers_each_recipient_and_who_sent_is_told_of_the_refused_one_alo
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_while_the_house_is_away_the_mail_server_in_front_defers(
-    sqlite: Configuration, kind: str, tmp_path: Path
-) -> None:
-    with in_front(sqlite, kind, "asking", tmp_path) as (house, front):
+def test_while_the_house_is_away_the_mail_server_in_front_defers(sqlite: Configuration, kind: str) -> None:
+    with in_front(sqlite, kind, "asking") as (house, front, _):
         assert answer(front.port, ANA, GARDEN)[0].startswith("250"), front.log()
         house.call(house.reception._service.stop())
         said = answer(front.port, ANA, GARDEN, f"nobody@{DOMAIN}")
