@@ -12,6 +12,9 @@ from posthouse import configuration
 from posthouse.operations import supervisor
 from posthouse.operations.output import UNAVAILABLE, answers, fail, json_option, now_ms, say_json, table
 
+_DAY = 24 * 3600 * 1000  # ms
+SOFT = "soft_refusals is on: every refusal is temporary, in and out. This is not for production."
+
 
 @click.command()
 @click.option("--only", multiple=True, type=click.Choice(supervisor.ROLES), help="Run only this role; may be repeated.")
@@ -115,7 +118,7 @@ def migrate(check: bool, as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show what is bound, by which program, and how much waits."""
     from posthouse.database import free_bytes
-    from posthouse.queue import operator
+    from posthouse.queue import operator, verdicts
     from posthouse.reception import pressure
 
     chosen = configuration.active()
@@ -129,14 +132,19 @@ def status(as_json: bool) -> None:
     places += [("web", place) for place in chosen.web.listen]
     rows = [(name, place, supervisor.holder_of(configuration.endpoint(place)[1])) for name, place in places]
     counts = operator.counts()
+    checks = verdicts.counted(now_ms() - _DAY)
+    warnings = [SOFT] if chosen.reception.soft_refusals else []
     if as_json:
         found = [{"listener": name, "address": place, "held": held.strip()} for name, place, held in rows]
-        say_json({"listeners": found, "queue": counts, "overdue": late, "come_later": behind})
+        say_json({"listeners": found, "queue": counts, "overdue": late, "come_later": behind,
+                  "checks": checks, "warnings": warnings})  # fmt: skip
         return
     table(("LISTENER", "ADDRESS", "BOUND"), ((name, place, held.strip() or "not bound") for name, place, held in rows))
     click.echo(
         f"Queue: {counts.messages} messages with {counts.waiting} recipients waiting, {counts.claimed} under way, "
         f"{counts.returning} to be returned; {counts.suspended_destinations} destinations suspended."
     )
-    for sentence in (f"{late} deliveries are overdue.",) * bool(late) + tuple(behind):
+    if checks:
+        click.echo("The door in the last 24 hours: " + ", ".join(f"{what} {count}" for what, count in checks.items()))
+    for sentence in (f"{late} deliveries are overdue.",) * bool(late) + tuple(behind) + tuple(warnings):
         click.echo(sentence)
