@@ -14,6 +14,7 @@ from posthouse.content import keeping
 from posthouse.lists import creation, holding, periodic, roster
 from posthouse.lists.models import MailingList
 from posthouse.lists.news.client import NewsError, NewsServer
+from posthouse.lists.news.incoming import take_new
 from posthouse.lists.news.visits import visit
 from posthouse.lists.news_models import NewsArticle
 from posthouse.queue.models import Delivery, Message
@@ -200,6 +201,25 @@ def test_an_article_offered_again_after_a_crash_is_not_posted_twice(far: FarNews
     far.groups[GROUP].add(bytes(keeping.read(row.content_id).all()))  # it was posted; the commit behind it was lost
     assert visit(NOW) == 1
     assert (len(_posted(far)), NewsArticle.objects.count()) == (1, 0)
+
+
+def test_two_processes_do_not_take_the_same_article(far: FarNews) -> None:
+    has_list(members=[ANA], **BOTH)
+    visit(NOW)
+    far.groups[GROUP].add(_article(1))
+    rows = [MailingList.objects.select_related("domain").get() for _ in range(2)]  # both have seen the same mark
+    with NewsServer("127.0.0.1", far.port) as one, NewsServer("127.0.0.1", far.port) as other:
+        assert take_new(one, rows[0], NOW) == 1
+        with pytest.raises(NewsError, match="another process"):
+            take_new(other, rows[1], NOW)
+    assert Message.objects.filter(origin="news").count() == 1
+
+
+def test_a_conversation_ends_in_time(far: FarNews) -> None:
+    with NewsServer("127.0.0.1", far.port, longest=60.0) as server:
+        server._until = 0.0
+        with pytest.raises(NewsError, match="too long"):
+            server.group(GROUP)
 
 
 def test_what_the_server_refuses_goes_to_the_owners_with_its_words(far: FarNews) -> None:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -31,8 +32,12 @@ class NewsRefused(NewsError):
 class NewsServer:
     """One connection to a news server, as a context. Raises NewsError wherever the server or the way to it fails."""
 
-    def __init__(self, host: str, port: int, *, tls: bool = False, timeout: float = 20.0) -> None:
+    def __init__(
+        self, host: str, port: int, *, tls: bool = False, timeout: float = 20.0, longest: float = 120.0
+    ) -> None:
+        """`timeout`: seconds the server may be silent; `longest`: seconds for all of the conversation."""
         self._host, self._port, self._tls, self._timeout = host, port, tls, timeout
+        self._until = time.monotonic() + longest
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
         self.is_secret = False
@@ -171,9 +176,21 @@ class NewsServer:
         except ValueError:
             return False
 
+    @property
+    def seconds_left(self) -> float:
+        """How long the conversation may last yet."""
+        return self._until - time.monotonic()
+
+    def _patient(self) -> socket.socket:
+        """The socket, which waits no longer than there is time. Raises NewsError when there is none."""
+        left = self.seconds_left
+        if self._socket is None or left <= 0:
+            raise NewsError("the conversation with the news server took too long")
+        self._socket.settimeout(min(self._timeout, left))
+        return self._socket
+
     def _send(self, octets: bytes) -> None:
-        assert self._socket is not None
-        self._socket.sendall(octets)
+        self._patient().sendall(octets)
 
     def _reply(self) -> tuple[int, str]:
         line = self._line(LONGEST_LINE).decode("utf-8", "replace")
@@ -196,9 +213,8 @@ class NewsServer:
             searched = len(self._buffer)
             if searched > longest:
                 raise NewsError("the news server sends a line without end")
-            assert self._socket is not None
             try:
-                piece = self._socket.recv(_PIECE)
+                piece = self._patient().recv(_PIECE)
             except OSError as error:
                 raise NewsError(f"the connection broke: {error}") from error
             if not piece:

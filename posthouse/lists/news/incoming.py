@@ -11,7 +11,7 @@ from posthouse.lists.arrived import spooled
 from posthouse.lists.models import MailingList
 from posthouse.lists.moderation.case import NEWS
 from posthouse.lists.news.article import has_been_here, posting_of
-from posthouse.lists.news.client import NewsServer
+from posthouse.lists.news.client import NewsError, NewsServer
 from posthouse.message.envelope import Envelope, Recipient
 from posthouse.message.headers import Fields
 from posthouse.message.identity import message_id_of
@@ -20,6 +20,7 @@ from posthouse.queue.identity import new_queue_id
 
 MOST_AT_ONCE = 200  # articles of one list in one visit
 WINDOW = 5_000  # numbers asked about at once
+LEAST_SECONDS = 5.0  # of the visit that must be left to ask for one more article
 
 log = logging.getLogger(__name__)
 
@@ -34,17 +35,19 @@ def take_new(server: NewsServer, row: MailingList, now: int) -> int:
     if mark is None or mark > high + 1:  # the first visit, or a server that numbers anew
         if mark is not None:
             log.warning("the news server numbers %s anew; %s goes on with what comes now", row.linked_newsgroup, row)
-        _remember(row, high)
+        with transaction():
+            _remember(row, high)
         return 0
     taken = 0
     first = max(mark + 1, low)
     while first <= high and taken < MOST_AT_ONCE:
         last = min(first + WINDOW - 1, high)
         for number in server.numbers(row.linked_newsgroup, first, last):
-            if taken >= MOST_AT_ONCE:
+            if taken >= MOST_AT_ONCE or server.seconds_left < LEAST_SECONDS:
                 return taken
             taken += _take(server, row, number, now)
-        _remember(row, last)
+        with transaction():
+            _remember(row, last)
         first = last + 1
     return taken
 
@@ -52,7 +55,8 @@ def take_new(server: NewsServer, row: MailingList, now: int) -> int:
 def _take(server: NewsServer, row: MailingList, number: int, now: int) -> bool:
     article = server.article(number, configuration.active().limits.message_size)
     with transaction():
-        _remember(row, number)
+        if not _remember(row, number):
+            raise NewsError(f"another process takes articles of {row.linked_newsgroup}")
         if article is None:
             return False
         fields = Fields(article)
@@ -79,7 +83,8 @@ def _take(server: NewsServer, row: MailingList, number: int, now: int) -> bool:
     return True
 
 
-def _remember(row: MailingList, number: int) -> None:
-    if row.usenet_watermark != number:
-        row.usenet_watermark = number
-        MailingList.objects.filter(pk=row.pk).update(usenet_watermark=number)
+def _remember(row: MailingList, number: int) -> bool:
+    """Move the mark from where this process saw it; False when another moved it meanwhile: then nothing is ours."""
+    mine = MailingList.objects.filter(pk=row.pk, usenet_watermark=row.usenet_watermark).update(usenet_watermark=number)
+    row.usenet_watermark = number
+    return bool(mine)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -31,13 +30,12 @@ def visit(now: int) -> int:
     if not lists or not chosen.server or configuration.active().trial:
         return done
     host, port = endpoint(chosen.server)
-    until = time.monotonic() + LONGEST
-    with NewsServer(host, port, tls=chosen.tls, timeout=chosen.timeout) as server:
+    with NewsServer(host, port, tls=chosen.tls, timeout=chosen.timeout, longest=LONGEST) as server:
         if chosen.user:
             server.sign_in(chosen.user, chosen.password)
         server.mode_reader()
         for row in lists:
-            if time.monotonic() > until:
+            if server.seconds_left < LONGEST / 4:
                 break
             try:
                 done += post_waiting(server, row, now)
