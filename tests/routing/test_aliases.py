@@ -323,9 +323,9 @@ def test_a_domain_whose_first_mx_is_this_host_is_asked_about_and_gains_nothing_b
         def known(self, domain: str) -> bool | None:
             return None
 
-        async def holds(self, domain: str) -> bool:
+        async def holds(self, domain: str) -> bool | None:
             self.asked.append(domain)
-            return domain == "mine.example"
+            return None if domain == "dark.example" else domain == "mine.example"
 
     (files / "mine.example").write_text("info: ana@far.example\n")
     bridge = Bridge()
@@ -337,6 +337,8 @@ def test_a_domain_whose_first_mx_is_this_host_is_asked_about_and_gains_nothing_b
         assert isinstance(refused, Refused) and refused.reply.enhanced == "5.1.1"
         denied = await roads.route("ana@far.example")
         assert isinstance(denied, Refused) and denied.reply.enhanced == "5.7.1"
+        dark = await roads.route("ana@dark.example")
+        assert isinstance(dark, Refused) and dark.reply.temporary, "nameservers fail: the client comes back"
         Primary.asked.clear()
         assert await roads.route("ana@far.example", True) == ToRemote("far.example")
         assert Primary.asked == [], "who may relay causes no lookup"
