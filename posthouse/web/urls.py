@@ -121,6 +121,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_LIST}settings/", settings.overview),
     path(f"{_LIST}settings/<slug:name>/", settings.area),
     path(f"{_LIST}members/", members.members),
+    path(f"{_LIST}members/table.csv", members.table),
     path(f"{_LIST}requests/", gate.requests),
     path(f"{_LIST}bans/", gate.bans_and_rules),
     path(f"{_LIST}templates/", wordings.overview),

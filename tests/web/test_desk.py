@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -103,6 +106,35 @@ def test_people_are_added_by_the_line_with_a_report_and_can_only_be_checked(site
     added = client.post(f"{DESK}members/", {"act": "add", "people": lines}).content.decode()
     assert "1 person was added" in added and "1 was there already" in added and "nonsense" in added
     assert roster.find("dora@far.example")
+
+
+def test_members_are_downloaded_as_a_table_and_a_table_is_read(site: Neighbourhood) -> None:
+    client, path = site.as_("owen"), f"{DESK}members/"
+    roster.set_preferences(GARDEN, BEN, delivery_mode="mime_digests")
+    answer = client.get(f"{path}table.csv")
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer).decode())))
+    assert [(row["address"], row["delivery_mode"]) for row in rows] == [
+        (ANA, ""), (BEN, "mime_digests"), (CLEO, "")]  # fmt: skip
+    assert "garden-members.csv" in answer.headers["Content-Disposition"]
+    for who, status in (("stranger", 302), ("ana", 404), ("mona", 404), ("root", 200)):
+        assert site.as_(who).get(f"{path}table.csv").status_code == status
+
+    def sends(text: str | bytes, act: str = "import", **more: str) -> tuple[int, str]:
+        octets = text.encode() if isinstance(text, str) else text
+        sent = client.post(path, {"act": act, "table": SimpleUploadedFile("t.csv", octets), **more})
+        return sent.status_code, sent.content.decode()
+
+    table = "address,display_name,acknowledge_posts,shoes\n"
+    table += "dora@far.example,Dora,yes,38\nnonsense,,,\nana@far.example,,yes,\n"
+    assert "1 person would be added" in sends(table, "import-check")[1] and not roster.find("dora@far.example")
+    page = sends(table)[1]
+    assert "1 person was added" in page and "1 was there already" in page and "nonsense" in page and "shoes" in page
+    assert roster.find("dora@far.example")[0].acknowledge_posts and not roster.find(ANA)[1].acknowledge_posts
+    assert "2 people changed" in sends(table, update="1")[1]
+    for wrong in ("name\nAna\n", b"address\n\xff\n", ""):
+        assert sends(wrong)[0] == 422, wrong
+    assert client.post(path, {"act": "import"}).status_code == 422
+    assert site.as_("mona").post(path, {"act": "import"}).status_code in (403, 404)
 
 
 def test_chosen_people_are_moderated_and_removed(site: Neighbourhood) -> None:

@@ -55,6 +55,13 @@ for _address, _staff in ((GARDEN, OWNERS), (BOARD, STAFF), (DIARY, OWNERS)):
     TABLE[f"/lists/{_address}/members/"] = TABLE[f"/lists/{_address}/requests/"] = _staff
     TABLE[f"/lists/{_address}/settings/nonsense/"] = {**NOBODY, "stranger": 302}
 TABLE |= {
+    "/favicon.ico": OPEN, "/held/discarded/": SIGNED_IN, "/options/addresses/": SIGNED_IN,
+    "/options/addresses/nonsense/": {**dict.fromkeys(ROLES, 410), "stranger": 302},
+    f"/archives/{GARDEN}/mbox": OPEN, f"/archives/{BOARD}/mbox": BOARD_READERS, f"/archives/{DIARY}/mbox": NOBODY,
+    f"/lists/{GARDEN}/members/table.csv": OWNERS, f"/lists/{BOARD}/members/table.csv": OWNERS,
+    **dict.fromkeys(("/site/", "/site/people/", "/site/bans/", "/site/templates/"), FOUNDERS),
+    f"/site/domains/{DOMAIN}/": FOUNDERS,
+    "/site/domains/nowhere.example/": {**NOBODY, "stranger": 302},
     f"/lists/{GARDEN}/join/": OPEN, f"/lists/{BOARD}/join/": BOARD_READERS, "/options/": SIGNED_IN,
     "/lists/new/": FOUNDERS, f"/lists/nowhere@{DOMAIN}/settings/": {**NOBODY, "stranger": 302},
 }  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from posthouse.lists import looking, mass, roster
+from posthouse.lists import looking, mass, roster, spreadsheet
 from posthouse.lists.errors import ListError
 from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER
 from posthouse.web.access import NotAllowed
@@ -55,12 +58,76 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
     return page(request, "desk/members.html", context, status=200 if good else 422)
 
 
+@require_safe
+def table(request: HttpRequest, address: str) -> StreamingHttpResponse:
+    """Everybody in a role as a CSV table with their choices, for owners; what `_read_table` reads."""
+    at = desk(request, address)
+    role = request.GET.get("role", MEMBER)
+    lines = spreadsheet.written(at.row.pk, role if role in ROLES else MEMBER)
+    response = StreamingHttpResponse(_packets(lines), content_type="text/csv; charset=utf-8")
+    name = f"{at.row.list_name}-{role if role in ROLES else MEMBER}s.csv"
+    response.headers["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _packets(lines: Iterator[str]) -> Iterator[bytes]:
+    """The lines, a few hundred at a time."""
+    while packet := "".join(islice(lines, 500)):
+        yield packet.encode("utf-8", "replace")
+
+
+def _read_table(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]:
+    """(whether it went well, what to say, lines that were refused)."""
+    file = request.FILES.get("table")
+    if file is None:
+        raise ListError(_("Choose a file."))
+    try:
+        text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ListError(_("The file is not UTF-8. Save it as CSV in UTF-8.")) from None
+    dry = request.POST.get("act") == "import-check"
+    update = bool(request.POST.get("update"))
+    report = spreadsheet.read_in(
+        at.row.pk, text.splitlines(keepends=True), now_ms(), by=by_of(at.who), update=update, dry_run=dry
+    )
+    added = report.added
+    if dry:
+        said = [
+            ngettext(
+                "%(n)d person would be added. Nothing was done yet.",
+                "%(n)d people would be added. Nothing was done yet.",
+                added,
+            )
+            % {"n": added}
+        ]
+    else:
+        said = [ngettext("%(n)d person was added.", "%(n)d people were added.", added) % {"n": added}]
+    if report.changed:
+        said.append(ngettext("%(n)d person changed.", "%(n)d people changed.", report.changed) % {"n": report.changed})
+    if report.ignored:
+        said.append(_("Columns that say nothing here: %(names)s") % {"names": ", ".join(report.ignored)[:500]})
+    return _with_rest(said, report.unchanged, report.refused)
+
+
+def _with_rest(said: list[str], unchanged: int, refused: Sequence[roster.Refused]) -> tuple[bool, list[str], list[Any]]:
+    """The end of a report: how many were there already, and how many lines were refused."""
+    if unchanged:
+        said.append(ngettext("%(n)d was there already.", "%(n)d were there already.", unchanged) % {"n": unchanged})
+    count = len(refused)
+    if count:
+        said.append(ngettext("%(n)d line was refused:", "%(n)d lines were refused:", count) % {"n": count})
+    return bool(unchanged) or not count, said, list(refused)
+
+
 def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]:
     """(whether it went well, what to say, lines that were refused)."""
     act = request.POST.get("act", "")
     try:
         if act in ("add", "check", "invite"):
             return _many(request, at, act)
+        if act in ("import", "import-check"):
+            return _read_table(request, at)
         if act == "role":
             return True, [_appoint(request, at)], []
         chosen = list(dict.fromkeys(request.POST.getlist("chosen")))[:MOST_CHOSEN]
@@ -86,28 +153,20 @@ def _many(request: HttpRequest, at: Desk, act: str) -> tuple[bool, list[str], li
     if act == "invite":
         report = mass.invite(at.row.pk, lines, now, by=by, words=request.POST.get("words", ""))
         count = report.invited
-        told = ngettext("%(n)d person was invited.", "%(n)d people were invited.", count) % {"n": count}
+        line = ngettext("%(n)d person was invited.", "%(n)d people were invited.", count) % {"n": count}
     else:
         welcome = bool(request.POST.get("welcome"))
         report = mass.add(at.row.pk, lines, now, by=by, welcome=welcome, dry_run=act == "check")
         if act == "check":
-            told = ngettext(
+            line = ngettext(
                 "%(n)d person would be added. Nothing was done yet.",
                 "%(n)d people would be added. Nothing was done yet.",
                 report.added,
             ) % {"n": report.added}
         else:
-            told = ngettext("%(n)d person was added.", "%(n)d people were added.", report.added) % {"n": report.added}
-    said = [told]
-    if report.unchanged:
-        said.append(
-            ngettext("%(n)d was there already.", "%(n)d were there already.", report.unchanged)
-            % {"n": report.unchanged}
-        )
-    count = len(report.refused)
-    if count:
-        said.append(ngettext("%(n)d line was refused:", "%(n)d lines were refused:", count) % {"n": count})
-    return bool(report.added or report.invited or report.unchanged) or not count, said, list(report.refused)
+            line = ngettext("%(n)d person was added.", "%(n)d people were added.", report.added) % {"n": report.added}
+    good, said, refused = _with_rest([line], report.unchanged, report.refused)
+    return good or bool(report.added or report.invited), said, refused
 
 
 def _remove(at: Desk, chosen: list[str], role: str, goodbye: bool) -> tuple[bool, list[str], list[Any]]:
