@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import socketserver
+import ssl
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,15 +27,22 @@ class Group:
 class FarNews:
     """A news server on a free port, as a context. `refuses`: what POST is answered in place of being taken."""
 
-    def __init__(self, *groups: str, password: str = "") -> None:
+    def __init__(
+        self, *groups: str, password: str = "", tls: ssl.SSLContext | None = None, at_once: bool = False
+    ) -> None:
         self.groups = {name: Group() for name in groups}
-        self.password, self.refuses, self.greeting = password, "", "200 far news"
+        self.password, self.refuses, self.greeting, self.tls = password, "", "200 far news", tls
+        self.leaks = b""  # what is sent in clear behind the answer to STARTTLS
+        self.secret = 0  # conversations over TLS
         self.commands: list[str] = []
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                _Talk(outer, self.rfile, self.wfile).run()
+                talk = _Talk(outer, self.rfile, self.wfile, self.connection)
+                if at_once:
+                    talk.encrypt()
+                talk.run()
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads = True, True
@@ -61,8 +70,9 @@ def _ids(article: bytes) -> list[bytes]:
 
 
 class _Talk:
-    def __init__(self, far: FarNews, rfile: Any, wfile: Any) -> None:
-        self.far, self.rfile, self.wfile = far, rfile, wfile
+    def __init__(self, far: FarNews, rfile: Any, wfile: Any, connection: socket.socket) -> None:
+        self.far, self.rfile, self.wfile, self.connection = far, rfile, wfile, connection
+        self.offers_tls = far.tls is not None
         self.signed_in = not far.password
 
     def say(self, line: str) -> None:
@@ -82,7 +92,7 @@ class _Talk:
             if word.upper() == "QUIT":
                 self.say("205 bye")
                 return
-            if not self.signed_in and word.upper() not in ("AUTHINFO", "CAPABILITIES", "MODE"):
+            if not self.signed_in and word.upper() not in ("AUTHINFO", "CAPABILITIES", "MODE", "STARTTLS"):
                 self.say("480 sign in first")
                 continue
             getattr(self, f"do_{word.lower()}", self.unknown)(rest)
@@ -92,7 +102,17 @@ class _Talk:
 
     def do_capabilities(self, rest: str) -> None:
         self.say("101 list")
-        self.block([b"VERSION 2", b"READER", b"POST"])
+        self.block([b"VERSION 2", b"READER", b"POST", *([b"STARTTLS"] if self.offers_tls else [])])
+
+    def do_starttls(self, rest: str) -> None:
+        self.wfile.write(b"382 go on\r\n" + self.far.leaks)
+        self.encrypt()
+
+    def encrypt(self) -> None:
+        assert self.far.tls is not None
+        secret = self.far.tls.wrap_socket(self.connection, server_side=True)
+        self.rfile, self.wfile, self.offers_tls = secret.makefile("rb"), secret.makefile("wb", 0), False
+        self.far.secret += 1
 
     def do_mode(self, rest: str) -> None:
         self.say("200 posting allowed")

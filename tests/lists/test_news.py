@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import ssl
 from collections.abc import Iterator
 from email import message_from_bytes
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,7 @@ from tests.databases import both_databases
 from tests.lists.scene import DAY, MINUTE, NOW, arrives, copies, has_list, letter, notices_for, posts, waiting
 from tests.news import FarNews
 from tests.people import ANA, BEN, EVE, GARDEN, OWEN
+from tests.smtp.recording import certificate
 
 database = both_databases
 GROUP = "rec.gardens"
@@ -260,6 +263,44 @@ def test_the_gateway_signs_in_where_the_server_wants_it(database: Configuration)
         _linked(server, user="post", password="wrong")
         with pytest.raises(NewsError, match="481"):
             visit(NOW)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_conversation_is_encrypted_where_the_server_can(
+    sqlite: Configuration, tmp_path: Path, at_once: bool
+) -> None:
+    with FarNews(GROUP, password="secret", tls=server_context(tmp_path), at_once=at_once) as server:
+        _linked(server, user="post", password="secret")
+        nntp = dataclasses.replace(configuration.active().nntp, tls=at_once)
+        configuration.activate(dataclasses.replace(configuration.active(), nntp=nntp))
+        has_list(members=[ANA], **BOTH)
+        posts(ANA)
+        assert visit(NOW) == 1
+        assert server.secret == 1 and "AUTHINFO PASS secret" in server.commands
+
+
+def test_what_is_said_in_clear_behind_starttls_is_nobodys_word(tmp_path: Path) -> None:
+    with FarNews(GROUP, tls=server_context(tmp_path)) as far:
+        far.leaks = b"211 9 1 9 rec.gardens\r\n"
+        with pytest.raises(NewsError), NewsServer("127.0.0.1", far.port, timeout=5.0) as server:
+            assert server.group(GROUP) != (1, 9)
+            raise NewsError("the leaked line was not believed")
+
+
+def test_a_server_far_away_must_be_who_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NewsServer, "_is_near", lambda self: False)
+    with (
+        FarNews(GROUP, tls=server_context(tmp_path), at_once=True) as far,
+        pytest.raises(NewsError, match="TLS failed"),
+        NewsServer("127.0.0.1", far.port, tls=True, timeout=5.0),
+    ):
+        pass
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(str(folder)))
+    return context
 
 
 def test_nothing_leaves_the_trial(far: FarNews) -> None:
