@@ -39,6 +39,10 @@ class Policy:
     domain_lists: str = setting("tag", "The weights of the [dns_lists] that know the return path's domain.", "mode")
     spf: str = setting("tag", "SPF says fail.", "mode")
     callout: str = setting("off", "The return path's host says that this address does not exist.", "mode")
+    author_callout: str = setting(
+        "off", "The same for the authors in From, at the end of the content. Never asked where a report is written to.",
+        "mode",
+    )  # fmt: skip
     recipient: str = setting("refuse", "The host we pass mail on to says that the recipient does not exist.", "mode")
     flood: str = setting(
         "defer", "More than one of the rates of [flood]. Only temporary answers, whatever is set.", "mode"

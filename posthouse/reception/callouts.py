@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from posthouse.address import AddressError, parse
+from posthouse.address import AddressError, mailboxes, parse
 from posthouse.configuration import Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.dns.cache import Cache
 from posthouse.dns.lookups import Lookups
 from posthouse.encounters.verification import DOMAIN, RECIPIENT, SENDER
 from posthouse.message.envelope import NULL_RETURN_PATH
+from posthouse.message.headers import Fields
 from posthouse.reception.asking import Heard, NoHost, Target, ask, leave
 from posthouse.reception.heard import Remembered
 from posthouse.reception.policy.facts import Verified
+from posthouse.reception.policy.question import takes_reports
 from posthouse.reception.ways import Ways
 from posthouse.smtp.reply import Reply
 
@@ -30,7 +32,7 @@ ANYTHING, CLOSED = "anything", "closed"  # what is known of a domain
 UNKNOWN_KEPT = 60  # seconds until an address whose host said "later", or did not answer, is asked about again
 DOWN_KEPT = 30  # seconds until a next hop that did not answer is dialled again
 MOST_HOSTS = 10_000  # whose questions are counted
-EXEMPT = "-bounces"  # recipients that even broken hosts must be able to report to
+MOST_AUTHORS = 5  # of one message that are asked about
 
 Found = tuple[str, str]  # an answer with its words
 
@@ -68,7 +70,7 @@ class Callouts:
         """
         if address == NULL_RETURN_PATH:
             return Verified(address, UNKNOWN, "not asked: the null return path")
-        if recipient.rpartition("@")[0].lower().partition("+")[0].endswith(EXEMPT):
+        if takes_reports(recipient):
             return Verified(address, UNKNOWN, "not asked: reports must always get through")
         try:
             wanted = parse(address)
@@ -82,6 +84,15 @@ class Callouts:
         except Exception:
             _log.exception("A callout failed for a fault of ours")
             return Verified(address, UNKNOWN, "it could not be asked")
+
+    async def authors(self, header: bytes, recipients: Sequence[str]) -> tuple[Verified, ...]:
+        """The same for the authors in From of a message's header, unless all recipients take reports."""
+        people = [one for one in recipients if not takes_reports(one)]
+        if not people:
+            return ()
+        found = dict.fromkeys(address for value in Fields(header).all("from") for _, address in mailboxes(value))
+        asked = [one for one in found if "@" in one][:MOST_AUTHORS]
+        return tuple(await asyncio.gather(*(self.sender(one, people[0]) for one in asked)))
 
     async def recipient(self, address: str, next_hop: str) -> Verified:
         """Whether the host that we pass mail for the domain `next_hop` on to takes this recipient.

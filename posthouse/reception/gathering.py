@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 OF_VISIT = frozenset(("client_name", "listing", "standing", "helo_domain"))
 OF_ENVELOPE = frozenset(("sender_domain", "domain_listing", "spf", "callout"))
 OF_BAD_PEOPLE = frozenset(("dns_lists", "domain_lists", "spf", "spam", "virus"))  # what speaks against a network
-OF_CONTENT = frozenset(("evidence", "findings", "waiting", "scans"))
+OF_CONTENT = frozenset(("evidence", "findings", "author_callouts", "waiting", "scans"))
 
 
 class Blocklists(Protocol):
@@ -46,6 +46,8 @@ class Callouts(Protocol):
     """Asks other hosts about addresses. Never raises, never later than its own deadline."""
 
     async def sender(self, address: str, recipient: str) -> Verified: ...
+
+    async def authors(self, header: bytes, recipients: Sequence[str]) -> tuple[Verified, ...]: ...
 
     async def recipient(self, address: str, next_hop: str) -> Verified: ...
 
@@ -303,6 +305,9 @@ class Gathering:
                 facts.findings = await sources.findings(facts.header, content, utf8)
             except Exception:
                 _log.exception("The content was not looked at for a fault of ours")
+
+        if "author_callouts" in needs and facts.return_path and sources.callouts is not None:
+            facts.author_callouts = await sources.callouts.authors(facts.header, facts.recipients)
 
     async def wait(self, facts: Facts, recipients: Sequence[str]) -> None:
         """Greylisting of the recipients that it concerns. Never raises."""

@@ -24,7 +24,8 @@ from posthouse.reception.reputation import Reputation
 from posthouse.reception.scanners import Scanners
 from posthouse.routing import Router, ToRemote
 
-_OF_DNS = frozenset(("client_name", "listing", "helo_domain", "sender_domain", "domain_listing", "callout"))
+_CALLOUTS = ("callout", "author_callouts")
+_OF_DNS = frozenset(("client_name", "listing", "helo_domain", "sender_domain", "domain_listing", *_CALLOUTS))
 
 
 def open_sources(
@@ -36,7 +37,7 @@ def open_sources(
     verifies = "verified" in wanted and bool(chosen.reception.relay_domains)
     if not chosen.trial and (chosen.evidence.enabled or verifies or wanted & _OF_DNS):
         lookups = _with_dns(chosen, sources, wanted, clock)
-        if verifies or "callout" in wanted:
+        if verifies or wanted.intersection(_CALLOUTS):
             _with_callouts(chosen, sources, lookups, bridge, clock, router)
     if "findings" in wanted:
         sources.findings = partial(_look_through, chosen.policy)

@@ -203,6 +203,8 @@ def _found(check: Check, facts: Facts, recipient: str) -> str:
             told.append(ASKED_NOTHING if facts.spf is None else f"{facts.spf.result} for {facts.spf.domain}")
         elif need == "callout":
             told.append(ASKED_NOTHING if facts.callout is None else f"{facts.callout.answer}: {facts.callout.reply}")
+        elif need == "author_callouts":
+            told += [f"{one.address} {one.answer}: {one.reply}" for one in facts.author_callouts] or [ASKED_NOTHING]
         elif need == "verified":
             known = facts.verified.get(recipient)
             told.append(ASKED_NOTHING if known is None else f"{known.answer}: {known.reply}")

@@ -68,6 +68,7 @@ AUTH_CANCELLED = Reply(501, "5.7.0", "Authentication cancelled")
 AUTH_MECHANISM = Reply(504, "5.5.4", "Authentication mechanism not supported")
 AUTH_NEEDS_TLS = Reply(538, "5.7.11", "Authentication needs encryption; say STARTTLS first")
 PIPELINED_TLS = Reply(554, "5.5.0", "Commands behind STARTTLS refused")
+PIPELINED_DATA = Reply(554, "5.5.0", "Content sent ahead of the answer to DATA; closing (RFC 2920 section 3.1)")
 TALKED_EARLY = Reply(554, "5.5.0", "You spoke before the greeting")
 
 # Bounds
@@ -123,6 +124,7 @@ SENDER_DOMAIN_MISSING = Reply(550, "5.1.8", "The return path's domain takes no m
 SENDER_DOMAIN_LISTED = Reply(550, "5.7.1", "The return path's domain is on lists of bad senders")
 NOT_YOUR_ADDRESS = Reply(550, "5.7.1", "Your account may not send with this address")
 SPF_FAILED = Reply(550, "5.7.23", "SPF says that you may not use this return path")  # RFC 7372 §3.2
+AUTHOR_UNKNOWN = Reply(550, "5.7.1", "An author's host says that the address in From does not exist")
 SENDER_UNKNOWN = Reply(550, "5.1.7", "The return path's host says that it does not exist")
 RECIPIENT_UNKNOWN_THERE = Reply(550, "5.1.1", "The host we pass this on to has no such address")
 RECIPIENT_UNVERIFIED = Reply(

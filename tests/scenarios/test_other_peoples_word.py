@@ -77,11 +77,14 @@ def test_our_own_servers_send_anywhere_and_outsiders_only_to_us_and_to_those_we_
 ) -> None:
     inside, elsewhere = "127.0.0.77", "dan@elsewhere.example"
     reception = dataclasses.replace(sqlite.reception, relay_networks=[f"{inside}/32"])
-    with opened(sqlite, {"dns_lists": "refuse", "callout": "refuse"}, reception=reception) as house:
+    with opened(
+        sqlite, {"dns_lists": "refuse", "callout": "refuse", "recipient": "refuse"}, reception=reception
+    ) as house:
         house.outside.refuses(NOBODY)
         house.has_list(GARDEN, members=[ANA])
         assert says(house, NOBODY, elsewhere, inside).startswith("250"), "C7: its senders are not verified"
-        assert house.outside.connections == 0
+        assert says(house, ANA, f"nobody@{BACKED_UP}", inside).startswith("250")
+        assert house.outside.connections == 0, "C4: nobody is asked about what our own servers hand in"
         assert "may not relay" in says(house, ANA, elsewhere)
         assert says(house, ANA, GARDEN).startswith("250") and says(house, ANA, KNOWN).startswith("250")
 
@@ -127,6 +130,20 @@ def test_a_return_path_that_its_host_does_not_know_is_refused_but_reports_get_th
         assert says(house, BEN, GARDEN).startswith("250")
         house.outside.stop()
         assert says(house, "new@far.example", GARDEN).startswith("250"), "its host is down"
+
+
+def test_an_author_that_does_not_exist_is_refused_at_the_end_and_never_in_the_way_of_reports(
+    sqlite: Configuration,
+) -> None:
+    with opened(sqlite, {"author_callout": "refuse"}) as house:
+        house.has_list(GARDEN, members=[ANA])
+        house.outside.refuses(NOBODY)
+        assert house.outside.posts(NOBODY, GARDEN, return_path=ANA).startswith("550 5.7.1 An author's host")
+        assert house.outside.posts(ANA, GARDEN).startswith("250")
+        assert house.outside.posts(NOBODY, "garden-bounces@lists.example", return_path=ANA).startswith("250")
+        assert house.outside.posts(NOBODY, "garden-bounces@lists.example", return_path="").startswith("250")
+        house.outside.stop()
+        assert house.outside.posts("new@far.example", GARDEN).startswith("250")
 
 
 def test_no_callout_is_made_unless_it_is_asked_for(sqlite: Configuration) -> None:

@@ -19,6 +19,7 @@ from posthouse.reception.policy.question import (
     Rules,
     a_labels,
     address_key,
+    takes_reports,
 )
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
@@ -165,10 +166,16 @@ def spf(facts: Facts, rules: Rules, recipient: str) -> str | None:
 def callout(facts: Facts, rules: Rules, recipient: str) -> str | None:
     """The return path's host knows no such address; never asked on behalf of those who take reports."""
     found = facts.callout
-    local = recipient.rpartition("@")[0].lower()
-    if found is None or found.answer != "no" or local.endswith("-bounces") or "-bounces+" in local:
+    if found is None or found.answer != "no" or takes_reports(recipient):
         return None
     return f"{found.address}: {found.reply}"
+
+
+def author_callout(facts: Facts, rules: Rules, recipient: str) -> str | None:
+    """An author's host knows no such address; no report is refused for it."""
+    if not facts.return_path or takes_reports(recipient):
+        return None
+    return next((f"{one.address}: {one.reply}" for one in facts.author_callouts if one.answer == "no"), None)
 
 
 def recipient_there(facts: Facts, rules: Rules, recipient: str) -> str | None:
@@ -286,9 +293,10 @@ CHECKS = (
     _check("domain_lists", RCPT, domain_lists, catalogue.SENDER_DOMAIN_LISTED, needs=("domain_listing",)),
     _check("spf", RCPT, spf, catalogue.SPF_FAILED, needs=("spf",)),
     _check("callout", RCPT, callout, catalogue.SENDER_UNKNOWN, needs=("callout",)),
-    _check("recipient", RCPT, recipient_there, catalogue.RECIPIENT_UNKNOWN_THERE, needs=("verified",), meets=_ANYBODY,
+    _check("recipient", RCPT, recipient_there, catalogue.RECIPIENT_UNKNOWN_THERE, needs=("verified",), meets=_NOT_RELAY,
            words=_unverified),
     _check("sender_rights", CONTENT, author_rights, catalogue.NOT_YOUR_ADDRESS, meets=_ACCOUNT),
+    _check("author_callout", CONTENT, author_callout, catalogue.AUTHOR_UNKNOWN, needs=("author_callouts",)),
     _check("dkim", CONTENT, dkim, catalogue.DKIM_FAILED, needs=("evidence",)),
     _check("dmarc", CONTENT, dmarc, catalogue.DMARC_FAILED, needs=("evidence",)),
     _check("header", CONTENT, _found("header"), catalogue.BAD_HEADER, needs=("findings",)),

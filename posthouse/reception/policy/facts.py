@@ -169,6 +169,7 @@ class Facts:
     domain_listing: Listing | None = None  # of the return path's domain
     spf: Spf | None = None  # of the return path, or of HELO where that is null, found out before the content came
     callout: Verified | None = None
+    author_callouts: tuple[Verified, ...] = ()  # of the authors in From
     verified: dict[str, Verified] = field(default_factory=dict)  # of recipients, by address
     excess: tuple[Excess, ...] = ()
     waiting: dict[str, Waiting] = field(default_factory=dict)  # by recipient

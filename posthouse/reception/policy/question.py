@@ -75,6 +75,12 @@ class Check:
         return base.with_text(f"{base.text}: {reason}"[:400]) if self.told else base
 
 
+def takes_reports(recipient: str) -> bool:
+    """Whether an address is there for reports, which even broken hosts must be able to send: `NAME-bounces`, with or
+    without what stands behind a `+`."""
+    return recipient.rpartition("@")[0].lower().partition("+")[0].endswith("-bounces")
+
+
 def address_key(address: str) -> str:
     """What an address is compared by; one that is no address stands for itself."""
     try:

@@ -77,7 +77,7 @@ def test_trusted_clients_meet_what_is_for_them_and_what_their_own_way_in_says() 
     assert ana.modes["spam"].value == "defer" and ana.modes["sender_rights"].value == "refuse"
     assert ana.modes["spf"].value == "off", "a recipient's domain does not make a stranger of an account"
     relay = decided(policy).stance("transfer", "relay").plan(DOMAIN)
-    assert [name for name, one in relay.modes.items() if one.value != "off"] == ["blocked", "recipient"]
+    assert [name for name, one in relay.modes.items() if one.value != "off"] == ["blocked"]
 
 
 def test_what_can_never_hold_is_not_asked() -> None:
