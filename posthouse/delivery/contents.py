@@ -10,7 +10,7 @@ from pathlib import Path
 
 from posthouse.content import keeping
 from posthouse.database import Bridge
-from posthouse.smtp.data import stuff
+from posthouse.smtp.data import canonical, stuff
 from posthouse.smtp.outgoing import FileBody
 
 MOST_BYTES = 16 * 1024 * 1024  # of contents that are remembered, plain and dot-stuffed
@@ -25,6 +25,7 @@ class Loaded:
 
     body: bytes | FileBody
     eight_bit: bool
+    unlawful: bool = False  # a bare CR or LF is in it, so that another host could read it as two messages
     _stuffed: bytes | None = field(default=None, repr=False)
 
     @property
@@ -121,17 +122,22 @@ def _read(content_ids: list[int]) -> dict[int, Loaded]:
     loaded: dict[int, Loaded] = {}
     for key, body in keeping.read_many(content_ids).items():
         if body.octets is not None:
-            octets = bytes(body.octets)
+            octets = canonical(bytes(body.octets))  # nearly always the same bytes: reception takes no others
             loaded[key] = Loaded(octets, not octets.isascii())
         elif body.path is not None:
-            ascii_only = _is_ascii(body.path)
-            loaded[key] = Loaded(FileBody(str(body.path), 0, body.size, ascii_only), not ascii_only)
+            ascii_only, lawful = _look_through(body.path)
+            loaded[key] = Loaded(FileBody(str(body.path), 0, body.size, ascii_only), not ascii_only, not lawful)
     return loaded
 
 
-def _is_ascii(path: Path) -> bool:
+def _look_through(path: Path) -> tuple[bool, bool]:
+    """Whether a file is ASCII, and whether each CR and LF in it is half of a line end (RFC 5321 §2.3.8)."""
+    ascii_only, pairs, returns, feeds, tail = True, 0, 0, 0, b""
     with open(path, "rb") as file:
         while block := file.read(BLOCK):
-            if not block.isascii():
-                return False
-    return True
+            ascii_only = ascii_only and block.isascii()
+            pairs += block.count(b"\r\n") + (tail == b"\r" and block.startswith(b"\n"))
+            returns += block.count(b"\r")
+            feeds += block.count(b"\n")
+            tail = block[-1:]
+    return ascii_only, pairs == returns == feeds

@@ -113,6 +113,8 @@ def _make(
     job: Job, loaded: Loaded, departure: Departure | None, dotted: bool, plan: Personal | None = None
 ) -> OutgoingTransaction:
     message = job.message
+    if loaded.unlawful:
+        raise Unsendable(Trouble(FAILED, Scope.TRANSACTION, "the content holds a bare CR or LF", "5.6.0"))
     prefix, return_path = message.prefix, message.return_path
     if departure is not None:
         return_path, head = departure.copy(job.claims[0].recipient)

@@ -66,6 +66,13 @@ class Receiving(Connection):
         else:
             self._say(reply)
 
+    def _cut_off(self, stage: str, reply: Reply) -> None:
+        """Execute nothing of what was sent ahead; say so and close."""
+        self._session.refused(stage, reply, "")
+        self._at = len(self._buffer)
+        self._say(reply)
+        self._close(str(reply))
+
     def _judge(self, reply: Reply) -> None:
         """Say a negative reply; too many permanent ones first slow the client down and then end the connection."""
         self._say(reply)
@@ -119,7 +126,11 @@ class Receiving(Connection):
     # -- DATA -----------------------------------------------------------------------------------------------------
 
     def _data_command(self, line: bytes) -> None:
-        if self._mail is None:
+        if self._at < len(self._buffer) and (self._mail is None or self._failed or not self._accepted):
+            # RFC 2920 §3.1: DATA ends a group. Who goes on talking takes it for granted and sends content, which would
+            # be read as commands: the oldest way to smuggle.
+            self._cut_off("data", catalogue.PIPELINED_DATA)
+        elif self._mail is None:
             self._refuse("data", catalogue.MAIL_FIRST, line, count=False)
         elif self._content is not None or self._failed:
             self._refuse("data", catalogue.DATA_AFTER_BDAT, line)  # RFC 3030 §2

@@ -273,10 +273,7 @@ class Server(Receiving):
             self._refuse("starttls", catalogue.TLS_NOT_OFFERED, line)
         elif self._at < len(self._buffer):
             # Clear text behind STARTTLS can only be an injection or a client that would never notice (RFC 3207 §6).
-            self._session.refused("starttls", catalogue.PIPELINED_TLS, "")
-            self._at = len(self._buffer)
-            self._say(catalogue.PIPELINED_TLS)
-            self._close(str(catalogue.PIPELINED_TLS))
+            self._cut_off("starttls", catalogue.PIPELINED_TLS)
         else:
             self._out.append(catalogue.START_TLS.octets)
             self._encrypt(context, self._encrypted)

@@ -172,7 +172,7 @@ async def test_shutting_down_waits_for_the_answer_that_is_awaited() -> None:
         (Limits(idle_seconds=0.05), HELLO, catalogue.IDLE),
         (Limits(data_seconds=0.05), HELLO + ENVELOPE + b"DATA\r\nx: y\r\n", catalogue.CONTENT_TOO_SLOW),
         (Limits(total_seconds=0.05), HELLO, catalogue.SESSION_TOO_LONG),
-        (dataclasses.replace(LIMITS, hard_errors=3), b"DATA\r\n" + b"EXPN a\r\n" * 3, catalogue.TOO_MANY_ERRORS),
+        (dataclasses.replace(LIMITS, hard_errors=3), b"EXPN a\r\n" * 3, catalogue.TOO_MANY_ERRORS),
         (Limits(unknown_commands=2), b"FOO\r\nBAR\r\n", catalogue.TOO_MANY_UNKNOWN),
         (
             dataclasses.replace(LIMITS, transactions=1),
