@@ -22,7 +22,7 @@ KEPT = 60.0  # seconds an answer holds
 HELD = 86_400.0  # seconds a yes is believed while nameservers fail
 DEADLINE = 10.0  # seconds for all questions about one domain
 MOST_HOSTS = 10  # of the best ones that are looked at
-_NOBODYS = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # RFC 5737, RFC 3849: no host has these
+_NOBODYS = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # kept for examples: no host has these
 
 
 class PrimaryHere:
