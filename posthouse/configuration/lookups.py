@@ -22,7 +22,9 @@ class Lookup:
 
     kind: str = setting("", "sqlite, postgresql, mysql (MariaDB too), ldap, cdb or file. Empty: not asked.")
     domains: list[str] = setting([], "Our domains it is asked about. Empty: all.", "domains")
-    servers: list[str] = setting([], "HOST, HOST:PORT or the path of a socket, asked in this order; of sqlite, cdb and file: files.")
+    servers: list[str] = setting(
+        [], "HOST, HOST:PORT or the path of a socket, asked in this order. Of sqlite, cdb and file: several files."
+    )
     path: str = setting("", "The file, for sqlite, cdb and file.", "path")
     database: str = setting("", "Name of the database.")
     user: str = setting("", "Who signs in there (ldap: a DN). It needs SELECT on one table, nothing else.")

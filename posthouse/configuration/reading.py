@@ -16,6 +16,7 @@ from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
 from posthouse.configuration.outsiders import misstated
 from posthouse.configuration.policy import misnamed_modes
+from posthouse.configuration.routing import misrouted
 from posthouse.configuration.scanning import misused_scanners
 from posthouse.configuration.service import check_service
 from posthouse.configuration.whole import Configuration
@@ -161,6 +162,8 @@ class _Reader:
             path = getattr(tls, name)
             if path and not Path(path).is_file():
                 self.complain(("tls", name), f"names a file that does not exist: {path}")
+        for keys, rule in misrouted(configuration.routing, configuration.pipes):
+            self.complain(keys, rule)
         for keys, rule in complaints(configuration.lookups):
             self.complain(keys, rule)
         for keys, rule in misused_scanners(configuration.scanners):

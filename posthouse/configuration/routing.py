@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from posthouse.address import AddressError, normal_domain, parse
 from posthouse.configuration.declaring import MIB, setting
 
 
@@ -53,3 +56,31 @@ class Pipes:
     output: int = setting(65536, "Bytes a program may say on standard output and error; then it is killed.")
     processes: int = setting(32, "Processes a program may begin.")
     at_once: int = setting(4, "Programs that run at the same time.")
+
+
+def misrouted(routing: Routing, pipes: Pipes) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(keys of the setting, rule it breaks) for what could never lead anywhere."""
+    for name in ("legacy_lists", "legacy_target"):
+        if routing.legacy_domains and not getattr(routing, name):
+            yield ("routing", "legacy_domains"), f"needs {name}"
+    for name in ("local_domains_file", "legacy_lists"):
+        path = getattr(routing, name)
+        if path and not Path(path).is_file():
+            yield ("routing", name), f"names a file that does not exist: {path}"
+    try:
+        if routing.legacy_target:
+            normal_domain(routing.legacy_target)
+    except AddressError as error:
+        yield ("routing", "legacy_target"), f"must be a domain: {error.rule}"
+    try:
+        target = routing.system_users.replace("%u", "user")
+        if target:
+            parse(target if "@" in target else f"{target}@example.org")
+    except AddressError as error:
+        yield ("routing", "system_users"), f"must be an address: {error.rule}"
+    if pipes.user == "root":
+        yield ("pipes", "user"), "must not be root"
+    if pipes.seconds <= 0:
+        yield ("pipes", "seconds"), "must be more than 0"
+    if pipes.become and not pipes.become[0].startswith("/"):
+        yield ("pipes", "become"), "must begin with the whole path of a program"

@@ -38,6 +38,9 @@ class Configuration:
     hostname: str = setting(
         "", "Our name in greetings, EHLO and Received. Empty: the machine's full name. It should resolve, both ways."
     )
+    origin: str = setting(
+        "", "The domain that our own reports come from (mailer-daemon@), often the parent domain. Empty: our name."
+    )
     user: str = setting("", "User to become after the listeners are bound, when started as root.")
     trial: bool = setting(
         False, "Trial mode: nothing leaves the machine; mail for elsewhere is kept for /trial/outbox."
@@ -89,6 +92,11 @@ class Configuration:
     def host(self) -> str:
         """Our name, never empty."""
         return self.hostname or socket.getfqdn()
+
+    @property
+    def sending_domain(self) -> str:
+        """The domain our own reports come from."""
+        return self.origin or self.host
 
     @property
     def database_url(self) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, QuerySet
 
+from posthouse import configuration
+from posthouse.directory import alias_files
+from posthouse.directory import aliases as directory_aliases
 from posthouse.directory.models import Domain
 from posthouse.lists import settings
 from posthouse.lists.addresses import list_pk
@@ -79,7 +82,18 @@ def free(name: str, host: str, own: int = 0) -> Domain:
     alias = ListAlias.objects.filter(domain=domain, list_name=name).exclude(mailing_list_id=own).first()
     if alias is not None:
         raise ListExists(f"{name}@{host} is another address of {show(alias.mailing_list_id).address}; remove it first")
+    if any(name in known for known in (directory_aliases.find(host, name, name), _in_file(host))):
+        raise ListExists(f"{name}@{host} is an alias, which would hide the list; remove it first")
     return domain
+
+
+def _in_file(host: str) -> Collection[str]:
+    """The names in the alias file of a domain; a file that cannot be read hides nothing, its mail waits."""
+    try:
+        file = alias_files.of_domain(configuration.active().routing.aliases, host)
+    except alias_files.FileTrouble:
+        return ()
+    return file.entries if file is not None else ()
 
 
 def row_of(address: int | str) -> MailingList:

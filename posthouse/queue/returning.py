@@ -178,7 +178,7 @@ def _arrival(
     if message.list_id is not None:
         to = verp_encode(message.return_path, group[0].final_recipient)
     report = compose_dsn(
-        author=f"Mail Delivery System <MAILER-DAEMON@{hostname}>",
+        author=f"Mail Delivery System <MAILER-DAEMON@{configuration.active().sending_domain}>",
         to=to,
         reporting_mta=hostname,
         message_id=new_message_id(hostname, now // 1000, _random),

@@ -20,8 +20,9 @@ from posthouse.smtp import catalogue
 
 POSTMASTER = "postmaster"
 NOT_POSTED_TO = {"paused": catalogue.LIST_PAUSED, "closed": catalogue.LIST_CLOSED}  # states of a list
-# What a site of Mailman answers to, whichever lists there are; a list or an alias of one of these names wins.
-SITE_CONTACTS = frozenset(("mailman", "mailman-admin", "mailman-owner", "mailman-bounces", "mailman-loop"))
+# What every domain answers to (RFC 2142 §4 and §5), and what a site of Mailman does; a list or an alias wins.
+SITE_CONTACTS = frozenset(("abuse", "hostmaster", "security",
+                           "mailman", "mailman-admin", "mailman-owner", "mailman-bounces", "mailman-loop"))  # fmt: skip
 
 
 def names_of(wanted: Address) -> tuple[str, ...]:
@@ -122,7 +123,7 @@ def legacy_list(wanted: Address, inquiry: Inquiry, onward: Onward) -> Destinatio
 
 
 def site_contact(wanted: Address, inquiry: Inquiry) -> Destination | None:
-    """`mailman` and its kind: the people who run the lists."""
+    """`abuse`, `mailman` and their kind: the people who run the house and its lists."""
     if names_of(wanted)[-1] not in SITE_CONTACTS:
         return None
     return superusers(wanted, inquiry, "the list administrators are the superusers")

@@ -15,6 +15,7 @@ from posthouse.configuration import Configuration
 from posthouse.database import Bridge
 from posthouse.directory import accounts, aliases, domains
 from posthouse.lists import addresses, creation
+from posthouse.lists.errors import ListExists
 from posthouse.routing import (
     Destination,
     Refused,
@@ -193,7 +194,9 @@ def test_the_postmaster_may_be_given_to_others_but_never_refused(files: Path) ->
     assert leads_to("postmaster@a.example") == ("owen@far.example",)
 
 
-@pytest.mark.parametrize("local", ["mailman", "mailman-admin", "mailman-owner", "Mailman-Loop", "mailman-bounces+x=y"])
+@pytest.mark.parametrize(
+    "local", ["abuse", "mailman", "mailman-admin", "mailman-owner", "Mailman-Loop", "mailman-bounces+x=y"]
+)
 def test_the_contacts_of_a_site_reach_the_list_administrators(files: Path, local: str) -> None:
     assert leads_to(f"{local}@lists.example") == ("owen@far.example",)
     (files / "lists.example").write_text(f"{local.lower()}: ana@far.example\n")
@@ -347,6 +350,14 @@ def test_a_domain_whose_first_mx_is_this_host_is_asked_about_and_gains_nothing_b
         asyncio.run(scene())
     finally:
         bridge.close()
+
+
+def test_no_list_takes_the_name_of_an_alias(files: Path) -> None:
+    aliases.add("seeds@lists.example", "ana@far.example")
+    (files / "lists.example").write_text("tools: ana@far.example\n")
+    for name in ("seeds", "tools"):
+        with pytest.raises(ListExists, match="is an alias"):
+            creation.create(f"{name}@lists.example", ["owen@far.example"])
 
 
 def test_explain_tells_every_place_that_was_asked_and_what_it_said(files: Path) -> None:

@@ -262,6 +262,32 @@ def test_a_lookup_that_could_never_be_asked_is_refused_at_the_start(tmp_path: Pa
     assert rule in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("table", "rule"),
+    [
+        ('[routing]\nlegacy_domains = ["old.example"]', "needs legacy_lists"),
+        ('[routing]\nlocal_domains_file = "missing"', "does not exist"),
+        ('[routing]\nsystem_users = "a b@c@d"', "must be an address"), ('[pipes]\nuser = "root"', "must not be root"),
+        ('[pipes]\nbecome = ["sudo"]', "whole path"), ("[pipes]\nseconds = 0", "more than 0"),
+        ('[routing]\nlocal_domains = ["@nobody"]', "which is not in [domains]"),
+    ],
+)  # fmt: skip
+def test_what_could_never_lead_anywhere_is_refused_at_the_start(tmp_path: Path, table: str, rule: str) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text(f"{table}\n")
+    with pytest.raises(ConfigurationError) as refused:
+        load(path)
+    assert rule in str(refused.value) and "line 2" in str(refused.value)
+
+
+def test_folders_of_routing_are_beside_the_file_by_themselves(tmp_path: Path) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text('[web]\nbase_url = "https://lists.example"\n')
+    chosen = load(path)
+    assert chosen.routing.aliases == str(tmp_path / "aliases") and chosen.routing.includes == str(tmp_path)
+    assert chosen.data == tmp_path / "var" and chosen.routing.local_domains_file == ""
+
+
 def test_the_password_is_in_no_listing_of_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "posthouse.toml"
     path.write_text(

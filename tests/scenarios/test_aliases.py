@@ -27,7 +27,8 @@ def house(sqlite: Configuration, tmp_path: Path) -> Iterator[House]:
     folder.mkdir()
     routing = configuration.Routing(aliases=str(folder), includes=str(tmp_path))
     pipes = configuration.Pipes(user=NOBODY, folder="/", seconds=5.0, output=2000, processes=4)
-    with running(dataclasses.replace(sqlite, routing=routing, pipes=pipes)) as opened:
+    chosen = dataclasses.replace(sqlite, routing=routing, pipes=pipes, origin="parent.example")
+    with running(chosen) as opened:
         domains.add("parent.example")
         accounts.create(OWEN, "Owen", superuser=True)
         yield opened
@@ -157,6 +158,27 @@ def test_what_a_program_says_at_its_end_decides(
         assert not waiting(house)
         [(return_path, report)] = house.outside.copies_for(ANA)
         assert return_path == "" and said in report.as_string()
+        assert report["From"].endswith("<MAILER-DAEMON@parent.example>"), "our own reports come from the origin"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/sbin/runuser"), reason="needs runuser of util-linux")
+def test_words_that_become_the_user_are_put_before_the_program_and_its_time_is_bounded(
+    house: House, written: Path
+) -> None:
+    become = ["/usr/sbin/runuser", "-u", NOBODY, "--"]
+    pipes = dataclasses.replace(house.configuration.pipes, become=become, seconds=1.0, processes=20)
+    house.runner._programs._settings = pipes
+    script = written / "who"
+    script.write_text(f'#!/bin/sh\n(id -un; cat) >"{written}/got"; [ "$EXTENSION" = slow ] && exec sleep 60; exit 0\n')
+    script.chmod(0o755)
+    says(house, f"who: |{script}\n")
+    assert house.outside.posts(ANA, "who@parent.example", "Fast").startswith("250")
+    house.settles()
+    assert not waiting(house) and (written / "got").read_text().startswith(f"{NOBODY}\nReturn-Path:")
+    assert house.outside.posts(ANA, "who+slow@parent.example", "Slow").startswith("250")
+    house.settles()
+    [(_, reply)] = waiting(house)
+    assert "ended after 1 seconds" in reply
 
 
 def test_a_wrong_user_or_program_is_told_clearly_and_the_mail_waits_until_it_is_mended(

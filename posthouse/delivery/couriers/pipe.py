@@ -32,6 +32,7 @@ from posthouse.smtp.outgoing import OutgoingTransaction
 SEARCHED = "/usr/local/bin:/usr/bin:/bin"  # where the program finds others
 KILLED_SECONDS = 5.0  # until what was told to end is no longer waited for
 _TIMEOUT = "/usr/bin/timeout"
+_TIMED_OUT = (124, 137)  # what it says when it has ended the program, by SIGTERM or by SIGKILL
 _BLOCK = 4096
 
 # sysexits.h, as (result, RFC 3463 status, meaning). What somebody here must mend waits.
@@ -182,6 +183,8 @@ class Programs:
             await _end(process)
             with suppress(asyncio.CancelledError, OSError):
                 await feeding
+        if who.become and code in _TIMED_OUT:
+            raise NotPossible(f"it was ended after {settings.seconds:g} seconds")
         return code, short(output.decode("utf-8", "replace"))
 
     def _spec(self, who: Identity, job: Job, destination: ToPipe, transaction: OutgoingTransaction) -> str:
