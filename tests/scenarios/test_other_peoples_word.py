@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
+import re
 import smtplib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from posthouse import maillog
-from posthouse.configuration import Configuration, DnsList
+from posthouse.configuration import Configuration, ConfigurationError, DnsList, describe, load
 from posthouse.queue.trace import trace
 from tests.people import ANA, BEN, GARDEN
 from tests.running_house import BACKED_UP, House, running
@@ -188,3 +191,75 @@ def test_a_domain_whose_best_mx_is_this_host_is_ours_and_a_stranger_gains_nothin
         assert "may not relay" in says(house, BEN, "eve@trick.example"), "loopback says nothing"
         assert "may not relay" in says(house, BEN, "eve@far.example")
         assert says(house, BEN, "eve@broken.example").startswith("451")
+
+
+def test_our_own_mail_for_such_a_domain_never_leaves_by_the_dns(sqlite: Configuration) -> None:
+    inside = "127.0.0.77"
+    reception = dataclasses.replace(sqlite.reception, primary_mx_here=True, relay_networks=[f"{inside}/32"])
+    with opened(sqlite, {}, reception=reception) as house:
+        house.zone.put("mx.lists.example", "A", "127.0.0.1")  # where the far host listens: it would be dialled
+        house.zone.put("eves.example", "MX", "5 mx.lists.example.")
+        with smtplib.SMTP("127.0.0.1", house.port, timeout=30, source_address=(inside, 0)) as server:
+            server.sendmail(ANA, ["eve@eves.example"], LETTER)
+        house.settles()
+        assert not house.outside.copies_for("eve@eves.example")
+        [(return_path, report)] = house.outside.copies_for(ANA)
+        assert return_path == "" and "No such address here" in report.as_string()
+
+
+def test_what_was_seen_and_said_is_listed_and_forgotten_by_commands(database: Configuration) -> None:
+    with opened(database, {"callout": "refuse", "standing": "tag"}) as house:
+        house.has_list(GARDEN, members=[ANA])
+        house.outside.refuses(NOBODY)
+        assert says(house, NOBODY, GARDEN).startswith("550") and says(house, ANA, GARDEN).startswith("250")
+        for number in range(3):
+            assert says(house, ANA, f"nobody{number}@lists.example").startswith("550")
+        house.call(house.reception._sources.callouts.flush())  # type: ignore[union-attr]
+        house.call(house.reception._sources.reputation.close())  # type: ignore[attr-defined, union-attr]
+        listed = json.loads(house.runs("verified", "list", "NOBODY@", "--json").stdout)
+        assert [(one["kind"], one["address"], one["answer"]) for one in listed] == [("sender", NOBODY, "no")]
+        assert ANA in house.runs("verified", "list").stdout
+        house.outside.accepts(NOBODY)
+        assert house.runs("verified", "forget", NOBODY).exit_code == 0
+        assert house.runs("verified", "forget", NOBODY).exit_code == 1
+        house.call(_told(house))
+        assert says(house, NOBODY, GARDEN).startswith("250"), "the running house was told"
+        [seen] = json.loads(house.runs("standing", "list", "--json").stdout)
+        assert seen["whose"] == "127.0.0.0/24" and round(seen["bad"]) == 3
+        assert house.runs("standing", "forget", "127.0.0.1").exit_code == 0
+        assert house.runs("standing", "forget", "127.0.0.1").exit_code == 1
+        assert json.loads(house.runs("standing", "list", "--json").stdout) == []
+
+
+async def _told(house: House) -> None:
+    """Wait until the running house has heard that something was forgotten."""
+    heard = asyncio.Event()
+    house.reception._sources.forgetting.append(heard.set)
+    if house.reception._sources.callouts._heard._known:  # type: ignore[attr-defined, union-attr]
+        await asyncio.wait_for(heard.wait(), 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[dns_lists.zen]\nkind = "address"', "dns_lists.zen.zone must be the domain that is asked"),
+        ('[dns_lists.zen]\nzone = "a b"', "dns_lists.zen.zone must be"),
+        ('[dns_lists.zen]\nzone = "bl.example"\nkind = "network"', "dns_lists.zen.kind must be one of address, domain"),
+        ('[dns_lists.zen]\nzone = "bl.example"\ncodes = { "127.0.0.999" = 1 }', "must be like 127.0.0.2"),
+        ('[dns_lists.zen]\nzone = "bl.example"\nweight = -1.0', "dns_lists.zen.weight must not be negative"),
+        ('[verification]\nwhen_down = "bounce"', "verification.when_down must be one of known, accept, defer"),
+        ('[policy]\ncallout = "maybe"', "policy.callout must be one of"),
+    ],
+)
+def test_settings_that_cannot_be_obeyed_are_named(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "posthouse.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=re.escape(complaint)):
+        load(path)
+
+
+def test_weights_by_code_are_read_from_the_file_and_written_back(tmp_path: Path) -> None:
+    path = tmp_path / "posthouse.toml"
+    lists = {"zen": DnsList(zone="zen.bl.example", codes={"127.0.0.2-9": 1.0, "&8": 0.5}, good=True)}
+    path.write_text(describe(Configuration(dns_lists=lists)), encoding="utf-8")
+    assert load(path).dns_lists == lists
