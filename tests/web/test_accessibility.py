@@ -14,7 +14,7 @@ import pytest
 from django.utils import timezone
 
 from posthouse.directory import accounts, belonging, domains
-from posthouse.lists import bans, creation, roster, subscription, tokens
+from posthouse.lists import bans, creation, holding, roster, subscription, tokens
 from posthouse.lists.models import Membership
 from posthouse.lists.moderation import header_matches, links
 from posthouse.web.views import settings as settings_view
@@ -119,6 +119,7 @@ def pages(site: Neighbourhood) -> dict[str, str]:
         "/sign-in/token/", f"/unsubscribe/{token}/", "/confirm/token/", "/nowhere", f"/archives/{BOARD}/",
         "/trial/outbox", f"/held/act/{by_link}/", f"/lists/{GARDEN}/join/",
     )  # fmt: skip
+    holding.discard(hold("garden", 3), "owen", int(time.time() * 1000))
     furnish()
     desk = [f"/lists/{GARDEN}/settings/{name}/" for name in settings_view.areas()]
     desk += [f"/lists/{GARDEN}/{tail}" for tail in (*DESK_PAGES, "")]
@@ -131,6 +132,7 @@ def pages(site: Neighbourhood) -> dict[str, str]:
         f"/held/{held}/": "owen",
         "/sign-out/": "owen",
         "/options/addresses/": "owen",
+        "/held/discarded/": "owen",
         **dict.fromkeys((*OFFICE_PAGES, f"/site/people/?q={OWEN}"), "root"),
     }
 
