@@ -53,9 +53,23 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
         "roles": [
             (MEMBER, _("Members")), (OWNER, _("Owners")), (MODERATOR, _("Moderators")), (NONMEMBER, _("Nonmembers")),
         ],
-        "actions": ACTIONS,
+        "actions": ACTIONS, "modes": _modes(), "statuses": _statuses(),
     }  # fmt: skip
     return page(request, "desk/members.html", context, status=200 if good else 422)
+
+
+def _modes() -> dict[str, str]:
+    return {
+        "regular": _("single messages"), "mime_digests": _("digests with the messages inside"),
+        "plaintext_digests": _("digests as plain text"), "summary_digests": _("summaries"),
+    }  # fmt: skip
+
+
+def _statuses() -> dict[str, str]:
+    return {
+        "by_user": _("stopped by the member"), "by_bounces": _("stopped after bounces"),
+        "by_moderator": _("stopped by a moderator"),
+    }  # fmt: skip
 
 
 @require_safe
