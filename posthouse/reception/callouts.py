@@ -138,6 +138,8 @@ class Callouts:
 
     async def _ask_sender(self, wanted: str, domain: str) -> Found:
         settings = self._callout
+        if self._senders.locked():  # hosts that keep us waiting must not keep others from sending here
+            return UNKNOWN, "not asked: enough questions are under way"
         try:
             async with asyncio.timeout(settings.total_seconds), self._senders:
                 targets = await self._ways.of_sender(domain)

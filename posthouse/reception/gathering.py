@@ -211,10 +211,16 @@ class Gathering:
 
     async def settle(self, needs: Iterable[str], recipient: str = "") -> None:
         """Wait until all of it is found out, or its time is over."""
-        tasks = [self._tasks.get((need, recipient if need == "verified" else "")) for need in needs]
-        waiting = [task for task in tasks if task is not None and not task.done()]
+        limits = []
+        waiting = []
+        for need in needs:
+            task = self._tasks.get((need, recipient if need == "verified" else ""))
+            if task is not None and not task.done():
+                waiting.append(task)
+                limits.append(self._limit(need))
         if waiting:
-            await asyncio.wait(waiting, timeout=self._sources.seconds + 1.0)
+            longest = None if None in limits else self._sources.seconds + 1.0
+            await asyncio.wait(waiting, timeout=longest)
 
     def excess(self, facts: Facts, recipient: str = "", mailing_list: str = "") -> None:
         """The rates that one more recipient (or, without one, one more connection) would exceed."""

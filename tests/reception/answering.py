@@ -19,10 +19,17 @@ class Answering:
         self.commands: list[str] = []
         self.connections = 0
         self.port = 0
+        self._said = asyncio.Event()
 
     def asked(self, verb: str) -> list[str]:
         """The command lines that begin so."""
         return [line for line in self.commands if line.startswith(verb)]
+
+    async def reached(self, verb: str) -> None:
+        """Wait until somebody has said that."""
+        while not self.asked(verb):
+            self._said.clear()
+            await self._said.wait()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -31,6 +38,7 @@ class Answering:
             if await self._say(writer, self.replies.get("", "220 mx.far.example ESMTP")):
                 while line := (await reader.readline()).decode().rstrip("\r\n"):
                     self.commands.append(line)
+                    self._said.set()
                     if not await self._say(writer, self._reply(line)):
                         break
         writer.close()

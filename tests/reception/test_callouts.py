@@ -13,6 +13,8 @@ from posthouse.configuration import Callout, Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.dns.zone import FixedZone
 from posthouse.reception.callouts import Callouts, Rates, about_the_address
+from posthouse.reception.gathering import Gathering, Sources
+from posthouse.reception.policy.facts import Facts, Verified, Visit
 from posthouse.smtp.reply import Reply
 from tests.reception.answering import Answering, answering
 
@@ -196,6 +198,36 @@ def test_one_host_is_asked_so_often_in_a_minute_and_what_is_beyond_passes_unaske
         assert await party.says("nobody@other.example") == ("no", False)
 
     run(sqlite, work, NO, per_minute=3)
+
+
+def test_hosts_that_keep_us_waiting_do_not_keep_others_from_sending_here(sqlite: Configuration) -> None:
+    async def work(party: Party) -> None:
+        waiting = asyncio.create_task(party.says(ANA))
+        await party.far.reached("RCPT")
+        found = await party.callouts.sender(BEN, LIST)
+        assert found.answer == "unknown" and "under way" in found.reply and not waiting.done()
+        waiting.cancel()
+
+    run(sqlite, work, {"RCPT": "-"}, connections=1)
+
+
+def test_a_reply_waits_for_a_callout_as_long_as_its_own_deadlines_allow(sqlite: Configuration) -> None:
+    class Slow:
+        async def sender(self, address: str, recipient: str) -> Verified:
+            await asyncio.wait({asyncio.create_task(asyncio.Event().wait())}, timeout=1.2)
+            return Verified(address, "no", "550 5.1.1 no")
+
+    async def work() -> None:
+        visit = Visit("transfer", "192.0.2.1")
+        facts = Facts(visit, ANA)
+        gathering = Gathering(Sources(seconds=0.1, callouts=Slow()), visit)  # type: ignore[arg-type]
+        gathering.opened(facts, "", ())
+        gathering.begin(("callout",), LIST)
+        await gathering.settle(("callout",))
+        assert facts.callout is not None and facts.callout.answer == "no"
+        gathering.closed()
+
+    asyncio.run(work())
 
 
 def test_those_who_ask_the_same_at_the_same_time_share_one_question(sqlite: Configuration) -> None:
