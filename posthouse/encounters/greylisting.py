@@ -79,13 +79,14 @@ def meet_many(meetings: Sequence[Meeting]) -> list[Met]:
                                      _bounded(trait.recipient), one.now, one.now, one.until)  # fmt: skip
     if written:
         # In the order of their ids: processes that meet the same strangers then wait for each other, never in a circle.
-        # A row that is old enough to be forgotten begins anew.
+        # A row that is old enough to be forgotten begins anew, and so does one from a time to come: a clock was wrong.
         database.run_many(
             "INSERT INTO encounters_stranger AS s "
             "(id, origin, sender, recipient, first_try, last_try, tries, passed_at, until) "
             "VALUES (%s, %s, %s, %s, %s, %s, 1, 0, %s) ON CONFLICT (id) DO UPDATE SET "
             "tries = CASE WHEN s.until <= excluded.first_try THEN 1 ELSE s.tries + 1 END, "
-            "first_try = CASE WHEN s.until <= excluded.first_try THEN excluded.first_try ELSE s.first_try END, "
+            "first_try = CASE WHEN s.until <= excluded.first_try OR s.first_try > excluded.first_try "
+            "THEN excluded.first_try ELSE s.first_try END, "
             "until = CASE WHEN s.until <= excluded.first_try THEN excluded.until ELSE s.until END, "
             "last_try = excluded.last_try",
             [written[number] for number in sorted(written)],
@@ -102,7 +103,7 @@ def _met(one: Meeting, rows: dict[int, tuple[int, int, int]]) -> Met:
     ages = []
     for trait, _ in (*one.tries, *one.looked):
         first, _, until = rows.get(trait.id, (0, 0, 0))
-        ages.append(one.now - first if until > one.now else -1)
+        ages.append(max(0, one.now - first) if until > one.now else -1)
     return Met(tuple(passes), tuple(ages) if not passes else ())
 
 

@@ -124,7 +124,10 @@ class Counters:
     def _roll(self, counter: _Counter, now: float) -> None:
         """Begin the present window, if it is another one than the counter's."""
         slot = int(now // counter.rate.seconds)
-        if slot <= counter.slot:
+        if counter.slot - 1 <= slot <= counter.slot:
+            return
+        if slot < counter.slot:  # the clock was set back: what was counted in a time to come says nothing
+            counter.slot, counter.fresh, counter.earlier, counter.unsent = slot, 0, 0, 0
             return
         if counter.shared and counter.unsent and len(self._over) < MOST_UNSENT:
             self._over.append(Addition(counter.rate, counter.slot, counter.unsent))

@@ -155,7 +155,7 @@ class Login:
         failures = int(self._failures.rate(rate, now))
         delay = delay_after(failures - free)
         # Where another host counted, the time of the last failure is not known: then it is now.
-        return self._failed_at.get(rate.whose, now) + delay - now if delay else 0.0
+        return min(self._failed_at.get(rate.whose, now) + delay - now, delay) if delay else 0.0
 
     def _share(self) -> None:
         """Tell the other processes, behind what is being told already."""

@@ -85,6 +85,15 @@ def test_who_waits_as_long_as_it_is_told_gets_on_and_nobody_waits_longer_than_tw
     house.bridge.close()
 
 
+def test_a_clock_that_was_wrong_holds_nobody_back(sqlite: Configuration, time: Time) -> None:
+    house = Process(time, messages_per_client=10)
+    time.now += 86400
+    assert house.burst(50, "192.0.2.1") == 10
+    time.now -= 86400
+    assert house.burst(50, "192.0.2.1") == 10
+    house.bridge.close()
+
+
 def test_a_steady_stream_below_the_rate_is_never_held_back(sqlite: Configuration, time: Time) -> None:
     house = Process(time, messages_per_client=60)
     for _ in range(600):

@@ -275,6 +275,20 @@ def test_nobody_who_keeps_trying_is_ever_kept_out(sqlite: Configuration, time: T
         asyncio.run(scene(pace))
 
 
+def test_a_clock_that_was_wrong_keeps_nobody_out(sqlite: Configuration, time: Time) -> None:
+    host = Host(time)
+
+    async def scene() -> None:
+        time.now += 3 * 86400
+        assert await host.meets("192.0.2.1") == "new"
+        time.now -= 3 * 86400
+        assert await host.meets("192.0.2.1") == "early"
+        time.now += 61
+        assert await host.meets("192.0.2.1") == "passed"
+
+    plays(host)(scene())
+
+
 def test_a_network_whose_domains_came_again_is_known_as_a_whole(database: Configuration, time: Time) -> None:
     host = Host(time, network_after=3)
 

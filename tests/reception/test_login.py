@@ -99,6 +99,18 @@ def test_each_failure_makes_the_same_client_wait_longer_and_no_other(door: Login
     asyncio.run(scene())
 
 
+def test_a_clock_that_was_wrong_makes_nobody_wait_longer(door: Login, time: Time) -> None:
+    async def scene() -> None:
+        time.now += 300
+        for _ in range(3):
+            await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
+        time.now -= 200
+        await signs_in(door, "192.0.2.1", "cleo@near.example", "wrong", "")
+        assert max(time.slept) <= delay_after(3)
+
+    asyncio.run(scene())
+
+
 def test_a_success_does_not_buy_new_guesses(door: Login, time: Time) -> None:
     async def scene() -> None:
         for _ in range(3):
