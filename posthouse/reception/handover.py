@@ -19,7 +19,7 @@ from posthouse.reception.acceptance import queued_as
 from posthouse.reception.gathering import Gathering
 from posthouse.reception.policy import decision
 from posthouse.reception.policy.decision import ACCEPT, REFUSE, Verdict
-from posthouse.reception.policy.facts import Facts
+from posthouse.reception.policy.facts import Facts, Verified
 from posthouse.reception.policy.fields import tag_field
 from posthouse.reception.policy.question import STRANGER
 from posthouse.reception.scanners import Finished, finished
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from posthouse.reception.transaction import Transaction
 
 _log = logging.getLogger(__name__)
+WORTH_TELLING = 0.1  # the part of what came before that was bad
 MOST_TOLD = 50  # recipients of a refused message that have an event of their own
 
 
@@ -258,6 +259,10 @@ def authentication_results(facts: Facts, host: str) -> bytes:
         return b""
 
 
+def _said(found: Verified) -> str:
+    return f"{found.address} {found.answer}" + (f" ({found.reply[:150]})" if found.reply else "")
+
+
 def found_words(facts: Facts) -> str:
     """What was found out, for the maillog; a fault of ours loses no mail."""
     visit = facts.visit
@@ -274,8 +279,11 @@ def found_words(facts: Facts) -> str:
             words.append(f"return path's domain {facts.sender_domain}")
         if visit.helo_domain not in ("", "exists"):
             words.append(f"HELO {visit.helo_domain}")
-        if facts.callout is not None:
-            words.append(f"callout: {facts.callout.answer}")
+        if visit.standing is not None and visit.standing.badness >= WORTH_TELLING:
+            words.append(f"{visit.standing.badness:.0%} of what came before was bad")
+        words += [f"callout: {_said(one)}" for one in (facts.callout, *facts.author_callouts) if one is not None]
+        asked = [one for one in facts.verified.values() if one.answer != "yes"]
+        words += [f"recipient elsewhere: {_said(one)}" for one in asked[:MOST_TOLD]]
         if facts.scans:
             words.append(scanners.words(facts.scans))
         return "; ".join(words)[:4000]

@@ -129,6 +129,9 @@ def test_a_return_path_that_its_host_does_not_know_is_refused_but_reports_get_th
         asked = house.outside.connections
         assert says(house, NOBODY, GARDEN).startswith("550") and house.outside.connections == asked, "remembered"
         assert not house.outside.taken, "a question is no mail"
+        maillog.flush()
+        told = "\n".join(line.sentence for line in trace(NOBODY, 100))
+        assert "callout" in told and "no such mailbox" in told
         house.outside.refuses(BEN, "451 4.7.1 greylisted")
         assert says(house, BEN, GARDEN).startswith("250")
         house.outside.stop()
