@@ -35,7 +35,9 @@ class Scanner:
     )
     domains: list[str] = setting([], "Recipient domains whose mail is scanned. Empty: all.", "domains")
     listeners: list[str] = setting(
-        ["transfer", "lmtp"], "Listeners whose mail is scanned: transfer, lmtp, submission, submissions."
+        ["transfer"],
+        "Listeners whose mail is scanned: transfer, submission, submissions, lmtp (an MTA in front has looked already, "
+        "and would have to bounce what we refuse).",
     )
     relay_networks: bool = setting(False, "Scan mail from relay networks too.")
     exempt_networks: list[str] = setting([], "Networks whose mail is not scanned.", "networks")
@@ -60,6 +62,13 @@ class Scanner:
     def most(self) -> int:
         """Octets that are scanned at most; 0: all (D2: 40 KB for what reads text)."""
         return self.scan_up_to or (40 * 1024 if self.kind in ("spamd", "rspamd") else 0)
+
+    @property
+    def trusted(self) -> list[tuple[str, str]]:
+        """(listener, role) of our own hosts and people whose mail it looks at (C7: only where that is asked for)."""
+        roles = {"transfer": "relay" if self.relay_networks else "", "lmtp": "relay"}
+        pairs = [(listener, roles.get(listener, "account")) for listener in self.listeners]
+        return [pair for pair in pairs if pair[1]]
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,8 @@ def decision_of(chosen: configuration.Configuration) -> Decision:
     """The modes and rules of the configuration."""
     relays = bool(chosen.reception.relay_domains)
     unverified = chosen.verification.when_down == "accept"
-    return Decision(chosen.policy, Rules(chosen.policy, chosen.host, chosen.hosts, relays, unverified))
+    scanned = {pair for scanner in chosen.scanners.values() for pair in scanner.trusted}
+    return Decision(chosen.policy, Rules(chosen.policy, chosen.host, chosen.hosts, relays, unverified, scanned))
 
 
 def asked_for(chosen: configuration.Configuration) -> frozenset[str]:

@@ -133,6 +133,7 @@ class Spamd(Daemon):
             "use_bayes 0\nreport_safe 0\n"
             "header TOMATOES Subject =~ /Tomatoes/\nscore TOMATOES 7.5\ndescribe TOMATOES About tomatoes\n"
             "header TURNIPS Subject =~ /Turnips/\nscore TURNIPS 20\ndescribe TURNIPS About turnips\n"
+            "header CARROTS Subject =~ /Carrots/\nscore CARROTS 10\ndescribe CARROTS About carrots\n"
             "body TEST_STRING /GTUBE-STANDARD/\nscore TEST_STRING 1000\n"
         )
         for path in Path("/etc/spamassassin").glob("*.pre"):  # they load the plugin that runs the checks

@@ -74,6 +74,10 @@ def test_spamassassin_scores_list_mail_which_is_held_above_a_score_and_refused_a
         # D3, D13: the score is there for members' rules, the report stayed at the door
         assert scored["X-Spam-Score"].startswith("7.") and "(+++++++)" in scored["X-Spam-Score"]
         assert "X-Spam-Report" not in scored
+        # D14: the short score is enough for the list to hold a posting
+        assert sends(house, letter("Carrots")).startswith("250")
+        assert len(bens(house)) == 2
+        assert any("X-Spam-Score" in str(one) for one in events("judged") if one["disposition"] == "hold")
         # D4: the score is in the reply
         assert sends(house, letter("Turnips")) == "550 5.7.1 This looks like spam: score 20.0 of 5.0 (sa)"
         maillog.flush()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -98,3 +99,18 @@ class Filter:
     def order(self) -> str:
         """The commands it heard up to its end, macros left out."""
         return b"".join(command for command, _ in self.heard if command not in b"DQ").decode()
+
+
+@contextlib.contextmanager
+def in_a_thread(play: Play) -> Iterator[str]:
+    """The same for tests that have no event loop of their own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    stack = contextlib.AsyncExitStack()
+    try:
+        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(serving(play)), loop).result(10)
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)

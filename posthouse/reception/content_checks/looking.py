@@ -72,6 +72,11 @@ class Look:
         self._overlap = b""
         self._listing: Listing | None = None
 
+    @property
+    def satisfied(self) -> bool:
+        """Whether nothing that is still to come could matter: a picture need not be decoded to its end."""
+        return self._begin is None and not self._text and self._listing is None
+
     def feed(self, octets: bytes) -> None:
         """The next octets of the part."""
         if self._begin is not None:

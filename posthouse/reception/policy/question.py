@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from posthouse import configuration
@@ -25,9 +25,10 @@ class Rules:
         hosts: Callable[[list[str]], list[str]] = list,
         relays: bool = True,
         unverified: bool = False,
+        scanned: Collection[tuple[str, str]] = (),
     ) -> None:
         """`hosts` expands `@NAME`; `relays`: mail is passed on for somebody; `unverified`: also for recipients that
-        cannot be verified now."""
+        cannot be verified now; `scanned`: (listener, role) of visits whose mail a scanner was told to look at."""
         self.host = host.lower().rstrip(".")
         self.blocked = Networks(hosts(policy.blocked_networks))
         self.inside_addresses = frozenset(policy.inside_addresses)
@@ -43,6 +44,7 @@ class Rules:
         idle = {name for name, entries in named.items() if not entries}  # they can never hold
         self.idle = frozenset(idle if relays else idle | {"recipient"})
         self.unverified = unverified
+        self.scanned = frozenset(scanned)
 
 
 Judge = Callable[[Facts, Rules, str], str | None]

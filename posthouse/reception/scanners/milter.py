@@ -233,6 +233,8 @@ class Milter:
             replies = [await self._recipient(mail, address) for address in recipients]
             if refused := next((one for one in replies if one is not None), None):
                 return Scan(self.name, "refuse" if refused.permanent else "defer", reply=refused)
+        if self._refused is not None:  # it refused MAIL, and a mode made nothing of it
+            return Scan(self.name, "refuse" if self._refused.permanent else "defer", reply=self._refused)
         if self._always is not None:
             return Scan(self.name, "clean", words="it accepts everything of this client")
         if self._discard:

@@ -1,0 +1,178 @@
+"""What scanners say becomes replies, scores, other recipients and other bytes, at the door over real SMTP and LMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import smtplib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from posthouse import maillog
+from posthouse.configuration import Configuration, Scanner
+from posthouse.reception.content_checks.looking import EICAR, GTUBE
+from tests.people import ANA, BEN, GARDEN
+from tests.postgres import free_port
+from tests.reception.scripted import Filter, Play, in_a_thread
+from tests.reception.station import events, queued
+from tests.running_house import House, running
+
+ROSES = "roses@lists.example"
+
+
+def letter(text: bytes = b"Ripe at last.\r\n", more: bytes = b"", to: str = GARDEN) -> bytes:
+    return (
+        f"From: Ana Lima <{ANA}>\r\nTo: {to}\r\nSubject: Tomatoes\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\n"
+        "Message-ID: <t1@far.example>\r\n"
+    ).encode() + more + b"\r\n" + text  # fmt: skip
+
+
+def spamd(scores: dict[bytes, float], heard: list[bytes]) -> Play:
+    """Scores a message by the first of these words that is in it."""
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"Content-length: (\d+)", head)
+        assert length is not None
+        heard.append(head + await reader.readexactly(int(length[1])))
+        score = next((score for word, score in scores.items() if word in heard[-1]), 0.0)
+        writer.write(b"SPAMD/1.1 0 EX_OK\r\nSpam: %s ; %.1f / 5.0\r\n\r\nreport\n" % (b"True", score))
+
+    return play
+
+
+@contextmanager
+def guarded(chosen: Configuration, policy: dict[str, Any] | None = None, relay: bool = False,
+            **scanners: Scanner) -> Iterator[House]:  # fmt: skip
+    """A house with these scanners and two lists that BEN reads."""
+    if relay:
+        chosen = dataclasses.replace(
+            chosen, reception=dataclasses.replace(chosen.reception, relay_networks=["127.0.0.0/8"])
+        )
+    with running(dataclasses.replace(chosen, scanners=scanners), policy=policy) as house:
+        for name in (GARDEN, ROSES):
+            house.has_list(name, members=[ANA, BEN])
+        yield house
+
+
+def to_several(house: House, recipients: list[str], content: bytes, lmtp: bool = False) -> list[str]:
+    """Every reply to RCPT, then to the content."""
+    kind, port = (smtplib.LMTP, house.lmtp_port) if lmtp else (smtplib.SMTP, house.port)
+    with kind("127.0.0.1", port, timeout=30) as client:
+        client.ehlo("mail.far.example")
+        client.mail(ANA)
+        replies = [client.rcpt(one) for one in recipients]
+        replies.append(client.data(content))
+        if lmtp:
+            replies += [client.getreply() for _ in [one for one in replies[:-1] if one[0] == 250][1:]]
+        return [f"{code} {words.decode()}" for code, words in replies]
+
+
+def test_a_scores_mark_goes_with_the_message_and_strangers_cannot_forge_it(sqlite: Configuration) -> None:
+    heard: list[bytes] = []
+    with in_a_thread(spamd({b"Ripe": 3.5}, heard)) as server, guarded(sqlite, sa=Scanner(servers=[server])) as house:
+        forged = b"X-Spam-Score: -50.0 (-----)\r\nX-Posthouse-Tag: nothing (-)\r\n"
+        assert house.outside.sends(ANA, [GARDEN], letter(more=forged)).startswith("250")
+        [message] = queued()
+        assert b"X-Spam-Score: 3.5 (+++)\r\nX-Spam-Report: sa\r\n\treport\r\n" in message["prefix"]
+        assert b"-50.0" not in message["octets"] and b"Tag" not in message["octets"]
+        house.settles()
+        [(_, copy)] = house.outside.copies_for(BEN)
+        assert copy.get_all("X-Spam-Score") == ["3.5 (+++)"] and copy["X-Spam-Report"] is None
+    assert b"-50.0" not in heard[0] and b"\r\n\r\nAuthentication-Results" not in heard[0]
+
+
+def test_mail_of_relay_networks_is_scanned_only_where_that_is_asked_for_and_holds_for_them_then(
+    sqlite: Configuration,
+) -> None:
+    heard: list[bytes] = []
+    with in_a_thread(spamd({b"Ripe": 20.0}, heard)) as server:
+        one = Scanner(servers=[server])
+        with guarded(sqlite, relay=True, sa=one) as house:
+            assert house.outside.sends(ANA, [GARDEN], letter()).startswith("250")
+            assert heard == []
+            two = dataclasses.replace(one, relay_networks=True)
+            with running(dataclasses.replace(house.configuration, scanners={"sa": two})) as other:
+                assert other.outside.sends(ANA, [GARDEN], letter()).startswith("550 5.7.1")
+    assert len(heard) == 1
+
+
+def test_with_preferences_of_users_the_second_recipient_is_told_to_come_separately(sqlite: Configuration) -> None:
+    heard: list[bytes] = []
+    play = spamd({b"User: roses": 20.0}, heard)
+    with in_a_thread(play) as server, guarded(sqlite, sa=Scanner(servers=[server], per_user=True)) as house:
+        first, second, end = to_several(house, [GARDEN, ROSES], letter())
+        assert first.startswith("250") and second.startswith("452 4.5.3") and end.startswith("250")
+        [only, end] = to_several(house, [ROSES], letter())
+        assert only.startswith("250") and end.startswith("550 5.7.1") and "20.0" in end
+    assert [re.findall(rb"User: (\S+)", one) for one in heard] == [[GARDEN.encode()], [ROSES.encode()]]
+
+
+def test_a_list_may_take_what_others_refuse(sqlite: Configuration) -> None:
+    modes = {"mailing_list": {ROSES: {"spam": "tag"}}}
+    with (
+        in_a_thread(spamd({b"Ripe": 20.0}, [])) as server,
+        guarded(sqlite, modes, sa=Scanner(servers=[server], listeners=["transfer", "lmtp"])) as house,
+    ):
+        assert to_several(house, [GARDEN], letter())[-1].startswith("550 5.7.1")
+        assert to_several(house, [ROSES], letter(to=ROSES))[-1].startswith("250")
+        [message] = queued()
+        assert b"X-Posthouse-Tag: spam (" in message["prefix"]
+        replies = to_several(house, [GARDEN, ROSES], letter(), lmtp=True)
+        assert [one[:3] for one in replies] == ["250", "250", "550", "250"]
+
+
+def test_gtube_and_eicar_are_refused_without_any_scanner_and_a_list_command_without_a_body_is_not(
+    sqlite: Configuration,
+) -> None:
+    with guarded(sqlite) as house:
+        assert house.outside.sends(ANA, [GARDEN], letter(GTUBE + b"\r\n")).startswith("550 5.7.1")
+        assert "GTUBE" in house.outside.sends(ANA, [GARDEN], letter(GTUBE + b"\r\n"))
+        assert "EICAR" in house.outside.sends(ANA, [GARDEN], letter(EICAR + b"\r\n"))
+        assert house.outside.sends(ANA, ["garden-join@lists.example"], letter(b"")).startswith("250")
+        attached = b'Content-Type: application/x; name="a.exe"\r\n'
+        assert house.outside.sends(ANA, [GARDEN], letter(b"MZ\r\n", attached)).startswith("250")
+        assert b"X-Posthouse-Tag: attachment (its name is a.exe)" in queued()[-1]["prefix"]
+
+
+def test_a_milter_refuses_one_recipient_changes_bytes_and_recipients(sqlite: Configuration) -> None:
+    end = [
+        b"hX-Seen\0yes\0", b"m\0\0\0\1Subject\0Turnips\0", b"bNew body.\r\n",
+        b"+<" + ROSES.encode() + b">\0", b"+<nobody@lists.example>\0", b"-<" + GARDEN.encode() + b">\0", b"c",
+    ]  # fmt: skip
+    it = Filter(answers={b"E": end})
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        [message] = queued()
+        assert message["recipients"] == [ROSES]
+        assert message["prefix"].startswith(b"X-Seen: yes\r\n")
+        assert b"Subject: Turnips\r\n" in message["octets"] and message["octets"].endswith(b"\r\n\r\nNew body.\r\n")
+        it.once = {b"R": [b"y550 5.1.1 Not him\0"]}
+        first, second, end_ = to_several(house, [GARDEN, ROSES], letter())
+        assert (first, second[:3], end_[:3]) == ("550 5.1.1 Not him", "250", "250")
+
+
+def test_what_a_milter_throws_away_is_accepted_kept_by_nobody_and_in_the_log(sqlite: Configuration) -> None:
+    it = Filter(answers={b"E": [b"d"]})
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        assert queued() == []
+        maillog.flush()
+        [event] = events("discarded")
+        assert event["by"] == "m"
+
+
+def test_a_milter_that_is_away_defers_at_rcpt_where_that_is_wished(sqlite: Configuration) -> None:
+    away = Scanner(kind="milter", servers=[f"127.0.0.1:{free_port()}"], when_down="defer")
+    with guarded(sqlite, m=away) as house:
+        said = house.outside.sends(ANA, [GARDEN], letter())
+        assert said.startswith("451 4.3.0")
+
+
+def test_the_trace_of_a_message_tells_what_scanners_said(sqlite: Configuration) -> None:
+    with in_a_thread(spamd({b"Ripe": 3.5}, [])) as server, guarded(sqlite, sa=Scanner(servers=[server])) as house:
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        house.settles()
+        assert "sa clean 3.5" in house.runs("trace", ANA).stdout
