@@ -171,7 +171,7 @@ def test_nobody_can_be_flooded_with_confirmations(house: House, outside: Outside
 
     subjects = [str(message["Subject"]) for _, message in outside.copies_for(EVE)]
     assert len([subject for subject in subjects if subject.startswith("confirm ")]) == 1
-    assert len(subjects) <= 11
+    assert len(subjects) <= 12  # the last says that there are no more today
 
 
 @pytest.mark.parametrize("field", [("Auto-Submitted", "auto-replied"), ("Precedence", "bulk"), ("List-Id", "<x.y>")])
