@@ -86,6 +86,27 @@ def test_a_burst_gets_temporary_answers_alone_and_is_served_again(database: Conf
         assert house.runs("flood", "forget", "client 127.0.0.1").exit_code == 3
 
 
+def test_while_one_client_floods_every_message_of_another_is_taken(database: Configuration) -> None:
+    content = f"From: {BEN}\r\nTo: {GARDEN}\r\nSubject: Beans\r\n\r\nHello.\r\n".encode()
+
+    def code(client: smtplib.SMTP) -> int:
+        client.mail(ANA)
+        answer = client.rcpt(GARDEN)[0]
+        if answer == 250:
+            return client.data(content)[0]
+        client.rset()
+        return answer
+
+    with (
+        careful(database, flood={"messages_per_client": 10}, greylist={"exempt_networks": ["127.0.0.0/8"]}) as house,
+        smtplib.SMTP("127.0.0.1", house.port, timeout=20, source_address=("127.0.0.1", 0)) as flooding,
+        smtplib.SMTP("127.0.0.1", house.port, timeout=20, source_address=("127.0.0.2", 0)) as steady,
+    ):
+        answers = [(code(flooding), code(steady) if number % 5 == 0 else 250) for number in range(19)]
+    assert [of_the_flood for of_the_flood, _ in answers] == [250] * 10 + [451] * 9
+    assert {of_the_other for _, of_the_other in answers} == {250}
+
+
 async def _flushed(house: House) -> None:
     for chore in house.reception._sources.chores:
         await chore()
