@@ -1,4 +1,4 @@
-"""`python -m bench MEASURE [ARGUMENTS]`: relay, fanout, import, pages, memory."""
+"""`python -m bench MEASURE [ARGUMENTS]`; without a measure: which there are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 
 MEASURES = {
     "accept": "accept",
+    "door": "door",
+    "idle": "idle",
     "relay": "relay",
     "fanout": "fanout",
     "import": "importing",

@@ -20,7 +20,10 @@ TRANSFER, LMTP, WEB = 23725, 23724, 23780
 class Posthouse:
     """One installation on SQLite (or `database`, a URL), relaying everything to a sink on this machine."""
 
-    def __init__(self, name: str = "posthouse", sink: int = 23602, database: str = "", more: str = "") -> None:
+    def __init__(
+        self, name: str = "posthouse", sink: int = 23602, database: str = "", more: str = "",
+        relay_networks: str = '["127.0.0.0/8"]',
+    ) -> None:  # fmt: skip
         self.lib = harness()
         self.folder = Path(self.lib.tmp(name))
         self.port = TRANSFER
@@ -36,7 +39,7 @@ hostname = "relay.bench.invalid"
 transfer = ["127.0.0.1:{TRANSFER}"]
 submission = []
 lmtp = ["127.0.0.1:{LMTP}"]
-relay_networks = ["127.0.0.0/8"]
+relay_networks = {relay_networks}
 [delivery]
 smarthost = "127.0.0.1:{sink}"
 [web]

@@ -1,0 +1,231 @@
+"""The door: accepted messages a second from a stranger whose mail is signed, with every check on and with none; Exim
+(SPF, DKIM, the client's name) on the same mail, with the same nameserver, in the same run.
+
+Usage: python -m bench door [MESSAGES]
+4 KB messages that all differ, each with a 2048-bit DKIM signature; SPF, DMARC, PTR and a DNS blocklist are published by
+one nameserver on 127.0.0.53, whose answers our resolver remembers. 20 sessions, kept, and one connection for each
+message. Everything is durable before its 250; nothing leaves. Ours: `none` (every check off), `evidence` (SPF, DKIM,
+DMARC, ARC, names: written down), `all` (the same, and greylisting, flood control, DNS list, sender's domain, HELO,
+header, attachments, spam and virus checks of our own). Needs root: the nameserver listens on port 53.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.evidence import letters, sends, zone
+from bench.peers import ROOT, harness
+from bench.system import TRANSFER, Posthouse, version
+
+COUNT = 3000
+_numbers = itertools.count()
+NAMESERVER = "127.0.0.53"
+RECIPIENT = "garden@lists.example"
+OFF = """
+[evidence]
+enabled = false
+[policy]
+{off}
+"""
+EVIDENCE = """
+[policy]
+{off}
+[dns]
+nameservers = ["127.0.0.53:53"]
+"""
+ALL = """
+[policy]
+dns_lists = "refuse"
+helo_name = "refuse"
+helo_unknown = "refuse"
+sender_domain = "refuse"
+spf = "refuse"
+dkim = "refuse"
+dmarc = "refuse"
+header = "refuse"
+attachment = "refuse"
+greylist = "defer"
+flood = "defer"
+[greylist]
+wait = 1
+[flood]
+{rates}
+[dns_lists.block]
+zone = "block.example"
+[dns]
+nameservers = ["127.0.0.53:53"]
+"""
+EXIM = """
+host_lookup = {host_lookup}
+queue_only = true
+{checks}
+begin acl
+acl_rcpt:
+  {spf}accept
+acl_dkim:
+  accept
+acl_data:
+  {results}accept
+begin routers
+begin transports
+begin retry
+* * F,2h,15m
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Measure."""
+    from tests.authenticity.letters import RSA, record
+
+    lib = harness()
+    count = int(arguments[0]) if arguments else COUNT
+    contents = letters(count, RSA)
+    with nameserver(lib, record(RSA)):
+        for kept in (True, False):
+            systems = [("ours", name) for name in ("none", "evidence", "all")]
+            systems += [("exim", name) for name in ("none", "evidence")]
+            found: dict[tuple[str, str], list[dict[str, float]]] = {one: [] for one in systems}
+            for _ in range(lib.RUNS):  # in turn, since the machine may have others to serve
+                for whose, name in systems:
+                    lib.quiet()
+                    one = _ours(lib, name, contents, kept) if whose == "ours" else _exim(lib, name, contents, kept)
+                    found[whose, name].append(one)
+                    print("   run:", whose, name, {key: round(value, 3) for key, value in one.items()}, flush=True)
+            _record(lib, found, kept, count)
+
+
+def _record(lib: Any, found: dict[tuple[str, str], list[dict[str, float]]], kept: bool, count: int) -> None:
+    how = "20 sessions kept" if kept else "20 sessions, one connection per message"
+    for (whose, name), rows in found.items():
+        peer = version() if whose == "ours" else "Exim " + lib.version("/usr/sbin/exim4 -bV").split()[2]
+        figures = {
+            to: [row[at] for row in rows]
+            for to, at in {"accepted_per_s": "accepted", "cpu_ms_per_msg": "cpu", "others_share": "others"}.items()
+        }
+        lib.record("door", peer, f"checks: {name}; {how}", n=count, **figures)
+    best = {key: max(row["accepted"] for row in rows) for key, rows in found.items()}
+    cpu = {key: min(row["cpu"] for row in rows) for key, rows in found.items()}
+    for name in ("evidence", "all"):
+        share, costs = best["ours", name] / best["ours", "none"], cpu["ours", name] / max(cpu["ours", "none"], 1e-9)
+        print(f"{how}: {name} accepts {share:.0%} of none, and spends {costs:.1f} times its CPU (target: above 50%)")
+    print(f"{how}: evidence, ours to Exim's: {best['ours', 'evidence'] / best['exim', 'evidence']:.1f} times the rate")
+
+
+@contextlib.contextmanager
+def nameserver(lib: Any, key: str):  # type: ignore[no-untyped-def]
+    """The zone on port 53, in a process of its own that counts as load."""
+    served = lib.spawn([sys.executable, "-m", "bench.door", key], cwd=str(ROOT), stdout=subprocess.PIPE)
+    if served.stdout.readline().strip() != b"ready":
+        raise SystemExit(f"the nameserver cannot listen on {NAMESERVER} port 53: root is needed")
+    try:
+        yield
+    finally:
+        lib.end(served)
+
+
+async def _serve_zone(key: str) -> None:
+    from posthouse.dns.zone_server import serve
+
+    async with serve(zone(key), NAMESERVER, 53):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+def _ours(lib: Any, name: str, contents: list[bytes], kept: bool) -> dict[str, float]:
+    system = Posthouse(f"door-{name}-{next(_numbers)}", more=_modes(name), relay_networks="[]")
+    system.cli("domains", "add", "lists.example")
+    system.cli("accounts", "create", "owner@far.example", "--superuser")
+    system.cli("lists", "create", RECIPIENT, "--owner", "owner@far.example")
+    system.start("reception")
+    try:
+        _warm_up(contents, TRANSFER, kept)
+        return _measured(lib, contents, TRANSFER, kept)
+    finally:
+        system.stop()
+
+
+def _modes(name: str) -> str:
+    from dataclasses import fields
+
+    from posthouse.configuration import Flood, Policy
+
+    off = "\n".join(
+        f'{one.name} = "off"' for one in fields(Policy) if one.metadata.get("kind") == "mode" and one.type == "str"
+    )
+    rates = "\n".join(f"{one.name} = 1000000000" for one in fields(Flood) if "_per_" in one.name)
+    return {"none": OFF, "evidence": EVIDENCE, "all": ALL}[name].format(off=off, rates=rates)
+
+
+def _warm_up(contents: list[bytes], port: int, kept: bool) -> None:
+    """Twenty messages: DNS is known then, and who was asked to come again did."""
+    for _ in range(10):
+        try:
+            asyncio.run(sends(port, contents[:20], 1, RECIPIENT, kept))
+            return
+        except AssertionError as error:
+            if b"45" not in (error.args[0] or b"")[:3]:
+                raise
+            time.sleep(1.1)
+    raise SystemExit("the stranger is asked to come again for ever")
+
+
+def _measured(lib: Any, contents: list[bytes], port: int, kept: bool) -> dict[str, float]:
+    import uvloop
+
+    meter = lib.Meter()
+    uvloop.run(sends(port, contents[20:], 20, RECIPIENT, kept))
+    meter.stop(time.time())
+    count = len(contents) - 20
+    return {"accepted": count / meter.wall, "cpu": meter.cpu * 1000 / count, "others": meter.others}
+
+
+def _exim(lib: Any, name: str, contents: list[bytes], kept: bool) -> dict[str, float]:
+    exim = lib.Exim()
+    on = name == "evidence"
+    text = Path(exim.conf).read_text()
+    head = text[: text.index("begin acl")].replace("host_lookup =\n", "")
+    checks = "acl_smtp_dkim = acl_dkim\nacl_smtp_data = acl_data" if on else "dkim_verify_signers ="
+    more = EXIM.format(
+        host_lookup="*" if on else "",
+        checks=checks,
+        spf="warn spf = pass : fail : softfail : none : neutral : permerror : temperror\n  " if on else "",
+        results="warn add_header = :at_start:${authresults {$primary_hostname}}\n  " if on else "",
+    )
+    Path(exim.conf).write_text(head + more)
+    resolver = Path(exim.d) / "resolv.conf"
+    resolver.write_text(f"nameserver {NAMESERVER}\n")
+    lib.free_port(exim.port)
+    # In a mount namespace of its own, so that it alone asks the nameserver of this measure.
+    lib.run(["unshare", "-m", "sh", "-c",
+             f"mount --bind {resolver} /etc/resolv.conf && exec /usr/sbin/exim4 -C {exim.conf} -bd -q30m"],
+            peer=True)  # fmt: skip
+    lib.wait_port(exim.port)
+    exim.pid = int(Path(exim.d, "exim.pid").read_text())
+    try:
+        _warm_up(contents, exim.port, kept)
+        if on:
+            _must_have_looked(Path(exim.spool))
+        return _measured(lib, contents, exim.port, kept)
+    finally:
+        exim.stop()
+        subprocess.run(["rm", "-rf", exim.spool], check=False)
+
+
+def _must_have_looked(spool: Path) -> None:
+    """A measure of checks that were not made would flatter."""
+    header = next(spool.rglob("*-H")).read_text(errors="replace")
+    if "dkim=pass" not in header or "spf=pass" not in header:
+        raise SystemExit(f"Exim did not check SPF and DKIM: {header[-1500:]}")
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    asyncio.run(_serve_zone(sys.argv[1]))
