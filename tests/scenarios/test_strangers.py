@@ -90,6 +90,7 @@ def test_while_one_client_floods_every_message_of_another_is_taken(database: Con
     content = f"From: {BEN}\r\nTo: {GARDEN}\r\nSubject: Beans\r\n\r\nHello.\r\n".encode()
 
     def code(client: smtplib.SMTP) -> int:
+        client.ehlo("client.far.example")
         client.mail(ANA)
         answer = client.rcpt(GARDEN)[0]
         if answer == 250:
