@@ -75,6 +75,8 @@ class Greylist:
         `learn` False: nothing is written, for trying out. Waits only where memory does not know.
         """
         proven = _proven(evidence)
+        if self._came_again:  # what became of an earlier message says nothing of this one
+            self._came_again.pop((network_of(visit.address), _sender(visit, return_path)), None)
         excuse = self._excuse(visit, proven)
         if not excuse:
             sender = _sender(visit, return_path)
