@@ -25,6 +25,8 @@ class Received:
     recipients: tuple[str, ...]
     content: bytes
     tls: bool
+    client: str = ""  # the address it came from
+    hello: str = ""
 
     @property
     def subject(self) -> str:
@@ -58,8 +60,9 @@ class _Handler:
             await asyncio.to_thread(self.outside.answers.wait, 30)
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         took = Received(
-            (envelope.mail_from or "").removeprefix("<>"), tuple(envelope.rcpt_tos), content, session.ssl is not None
-        )
+            (envelope.mail_from or "").removeprefix("<>"), tuple(envelope.rcpt_tos), content, session.ssl is not None,
+            session.peer[0] if session.peer else "", session.host_name or "",
+        )  # fmt: skip
         with self.outside.lock:
             self.outside.taken.append(took)
             self.outside.lock.notify_all()
