@@ -18,7 +18,7 @@ SCORE, REPORT = "X-Spam-Score", "X-Spam-Report"
 MOST_BAR = 50
 MOST_REPORT = 8 * 1024  # characters
 MOST_LINE = 900
-_OURS = ("x-spam-", "x-posthouse-")
+_TAGS, _SCORES = "x-posthouse-", "x-spam-"
 _SUSPICIOUS = (b"\nx-spam-", b"\nx-posthouse-", b"\nauthentication-results")
 
 
@@ -69,15 +69,17 @@ def unforged(header: bytes) -> bool:
     return not any(word in lowered for word in _SUSPICIOUS)
 
 
-def cleansed(letter: Letter, names: Collection[str]) -> None:
-    """Take out what only we may say: Authentication-Results in our name (RFC 8601 §5), our scores, our tags.
+def cleansed(letter: Letter, names: Collection[str], scores: bool) -> None:
+    """Take out what only we may say: Authentication-Results in our name (RFC 8601 §5), our tags, our scores.
 
-    `names`: the authserv-ids of this house.
+    `names`: the authserv-ids of this house. `scores`: whether scanners of ours write X-Spam- fields; where there is
+    none, such a field is somebody else's opinion, which lists may heed as they like.
     """
+    ours = (_TAGS, _SCORES) if scores else (_TAGS,)
     doomed: list[int] = []
     for place, raw in enumerate(letter.fields):
         name = raw.partition(b":")[0].rstrip().decode("ascii", "replace").lower()
-        forged = name.startswith(_OURS)
+        forged = name.startswith(ours)
         if name == results.FIELD.lower():
             forged = not results.without_ours(raw, names)
         if forged:
@@ -90,7 +92,7 @@ def letter_of(content: Spooled, prefix: bytes, configuration: Configuration, str
     """The message as the first scanner sees it: a stranger's without what only we may say."""
     letter = Letter(content, prefix)
     if strangers:
-        cleansed(letter, (configuration.host,))
+        cleansed(letter, (configuration.host,), bool(configuration.scanners))
     return letter
 
 
