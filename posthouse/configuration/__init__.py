@@ -9,6 +9,7 @@ from __future__ import annotations
 from posthouse.configuration.declaring import MIB, MODES, ConfigurationError, endpoint, expanded, setting
 from posthouse.configuration.describing import describe, toml
 from posthouse.configuration.door import Flood, Greylist
+from posthouse.configuration.front import Service
 from posthouse.configuration.leaving import Bulk, NextHop
 from posthouse.configuration.lookups import Lookup
 from posthouse.configuration.news import Nntp
@@ -29,7 +30,6 @@ from posthouse.configuration.sections import (
     Tls,
     Web,
 )
-from posthouse.configuration.service import Service
 from posthouse.configuration.whole import Configuration
 
 __all__ = [

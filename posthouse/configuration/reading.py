@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posthouse.configuration.declaring import ConfigurationError, check
+from posthouse.configuration.front import check_service
 from posthouse.configuration.leaving import check_leaving, contradictions
 from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
@@ -18,7 +19,6 @@ from posthouse.configuration.outsiders import misstated
 from posthouse.configuration.policy import misnamed_modes
 from posthouse.configuration.routing import misrouted
 from posthouse.configuration.scanning import misused_scanners
-from posthouse.configuration.service import check_service
 from posthouse.configuration.whole import Configuration
 
 FILE_NAME = "posthouse.toml"

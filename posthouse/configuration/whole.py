@@ -8,6 +8,7 @@ from pathlib import Path
 
 from posthouse.configuration.declaring import expanded, setting
 from posthouse.configuration.door import Flood, Greylist
+from posthouse.configuration.front import Service
 from posthouse.configuration.leaving import Bulk, NextHop
 from posthouse.configuration.lookups import Lookup
 from posthouse.configuration.news import Nntp
@@ -27,7 +28,6 @@ from posthouse.configuration.sections import (
     Tls,
     Web,
 )
-from posthouse.configuration.service import Service
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from posthouse.configuration import Configuration, endpoint
 from posthouse.operations import roles
-from posthouse.reception.service.sockets import ServiceError, bind_unix
+from posthouse.reception.front.sockets import ServiceError, bind_unix
 
 ROLES = ("reception", "delivery", "web")
 GRACE = 30.0  # seconds a role may take to finish what it does

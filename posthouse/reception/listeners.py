@@ -7,8 +7,8 @@ import socket
 from collections.abc import Mapping
 
 from posthouse.configuration import Configuration, endpoint
-from posthouse.configuration.service import listening_place
-from posthouse.reception.service.sockets import ServiceError, bind_unix
+from posthouse.configuration.front import listening_place
+from posthouse.reception.front.sockets import ServiceError, bind_unix
 
 KINDS = ("transfer", "submission", "submissions", "lmtp")
 BACKLOG = 1024

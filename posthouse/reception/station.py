@@ -20,12 +20,12 @@ from posthouse.reception import listeners, sources
 from posthouse.reception.acceptance import Acceptance
 from posthouse.reception.certificates import Certificates, certificates_for
 from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
+from posthouse.reception.front.listening import Service
 from posthouse.reception.gathering import Sources
 from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
 from posthouse.reception.login import Login
 from posthouse.reception.policy.decision import Decision
 from posthouse.reception.pressure import Pressure
-from posthouse.reception.service.listening import Service
 from posthouse.reception.session import Conversation
 from posthouse.reception.sources import open_sources
 from posthouse.reception.tally import Tally

@@ -22,8 +22,8 @@ def maps() -> None:
 def write(kind: str, folder: Path, as_json: bool) -> None:
     """Write the files for Postfix or Exim into FOLDER. The running house keeps those of [service] current by itself."""
     from posthouse import configuration
-    from posthouse.reception.service import files
-    from posthouse.reception.service.answers import transport_of
+    from posthouse.reception.front import files
+    from posthouse.reception.front.answers import transport_of
     from posthouse.routing.all_addresses import all_addresses
 
     chosen = configuration.active()
@@ -47,7 +47,7 @@ def ask(table: str, key: str, as_json: bool) -> None:
     import time
 
     from posthouse import configuration, database
-    from posthouse.reception.service.answers import Answers, transport_of
+    from posthouse.reception.front.answers import Answers, transport_of
     from posthouse.routing import Router
 
     async def asked() -> tuple[str, str]:

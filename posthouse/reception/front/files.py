@@ -13,7 +13,7 @@ from pathlib import Path
 
 from posthouse.configuration import Configuration
 from posthouse.database import Bridge
-from posthouse.reception.service.answers import transport_of
+from posthouse.reception.front.answers import transport_of
 from posthouse.routing.all_addresses import AllAddresses, all_addresses
 
 GATHER_SECONDS = 0.1  # changes that come together are written together

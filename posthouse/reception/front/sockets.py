@@ -8,7 +8,7 @@ import socket
 import stat
 
 from posthouse.configuration import Configuration
-from posthouse.configuration.service import listening_place
+from posthouse.configuration.front import listening_place
 
 BACKLOG = 256
 

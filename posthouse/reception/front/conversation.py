@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import cast
 
-from posthouse.reception.service.answers import Answers
+from posthouse.reception.front.answers import Answers
 
 MOST_OCTETS = 16 * 1024  # of one question
 MOST_WAITING = 64 * 1024  # octets of questions read before they are answered

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from posthouse.configuration import Configuration, ConfigurationError, load
 from posthouse.directory import domains
 from posthouse.lists import changing, creation
-from posthouse.reception.service.conversation import MOST_OCTETS, split
+from posthouse.reception.front.conversation import MOST_OCTETS, split
 from tests.reception.station import Station
 from tests.serving import until
 
