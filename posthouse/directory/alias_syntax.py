@@ -20,6 +20,7 @@ ADDRESS, INCLUDE, FAIL, DEFER, BLACKHOLE, PIPE, ERROR = (
 CATCH_ALL = "*"
 MOST_TARGETS = 1000
 LONGEST = 64 * 1024  # characters of what one name leads to
+_HEAD = 400  # characters in which a name, and the word that begins a reason, stand
 _FILES = "mail may not be written to files: {}; hand it to a program, or to an address"
 _NAME = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s:"#,|/][^:"]*?))\s*:(.*)\Z', re.DOTALL)
 _REASON = re.compile(r":\s*:(fail|defer):", re.IGNORECASE)  # a `#` in a reason is no comment
@@ -114,11 +115,12 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
     """(line, whole entry): lines that begin with white space, or follow a backslash, go on."""
     begun, whole, goes_on = 0, "", False
     for number, line in enumerate(text.splitlines(), 1):
-        if "#" in line and not _REASON.search(whole if goes_on or line[:1] in " \t" else line):
+        if "#" in line and not _REASON.search((whole if goes_on or line[:1] in " \t" else line)[:_HEAD]):
             line = _without_comment(line)
         stripped = line.strip()
         if stripped and whole and (goes_on or line[:1] in " \t"):
-            whole += " " + stripped.removesuffix("\\").rstrip()
+            if len(whole) <= LONGEST + _HEAD:  # more is an error anyway
+                whole += " " + stripped.removesuffix("\\").rstrip()
         elif stripped:
             if whole:
                 yield begun, whole

@@ -106,6 +106,8 @@ def _values(octets: mmap.mmap, key: bytes) -> Iterator[bytes]:
     for octet in key:
         number = ((number << 5) + number ^ octet) & 0xFFFFFFFF
     table, slots = struct.unpack_from("<II", octets, (number % _TABLES) * 8)
+    if table + slots * 8 > len(octets):
+        raise BadFile("the cdb is cut off")
     for step in range(slots):
         slot = table + ((number >> 8) + step) % slots * 8
         found, position = struct.unpack_from("<II", octets, slot)
