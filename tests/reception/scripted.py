@@ -63,6 +63,7 @@ class Filter:
     once: dict[bytes, list[bytes]] = field(default_factory=dict)  # answers that are given one time
     heard: list[tuple[bytes, bytes]] = field(default_factory=list)
     connections: int = 0
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # it was told QUIT
 
     # commands that it does not answer when it said so: the bits of steps
     SILENT = {b"C": 0x1000, b"H": 0x2000, b"M": 0x4000, b"R": 0x8000, b"T": 0x10000, b"L": 0x80, b"N": 0x40000,
@@ -79,6 +80,7 @@ class Filter:
             if command in b"DA":
                 continue
             if command == b"Q":
+                self.left.set()
                 return
             if command == b"O":
                 replies = [b"O" + struct.pack("!III", self.version, self.actions, self.steps) + self.symbols]

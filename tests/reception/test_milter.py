@@ -361,6 +361,21 @@ def test_a_client_that_goes_away_before_its_message_is_judged_does_not_escape(tm
     assert met(it, tmp_path, act).result == "refuse"
 
 
+def test_a_client_that_goes_away_while_a_recipient_is_asked_about_leaves_no_connection_behind(tmp_path):
+    it = Filter()
+
+    async def act(meeting: Meeting) -> None:
+        asked = asyncio.create_task(meeting.envelope())
+        await asyncio.sleep(0)
+        meeting.escort.reset()
+        meeting.escort.closed()
+        await asked
+        await it.left.wait()
+
+    met(it, tmp_path, act)
+    assert it.connections == 1
+
+
 def test_progress_keeps_a_slow_filter_alive(tmp_path):
     it = Filter(answers={b"E": [b"p", b"p", b"p", b"c"]})
     assert met(it, tmp_path, whole, deadline=0.3).result == "clean"

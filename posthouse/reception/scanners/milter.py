@@ -7,24 +7,20 @@ never names one costs nothing.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from posthouse.configuration import Scanner
-from posthouse.content.spool import LARGE
-from posthouse.reception.policy.facts import Edits, Scan, Visit
+from posthouse.reception.policy.facts import Scan, Visit
 from posthouse.reception.scanners import milter_wire as say
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.wire import Nobody, ScannerError, Servers, Wire, reason_of
+from posthouse.reception.scanners.wishes import Wishes
 from posthouse.smtp import catalogue
-from posthouse.smtp.path import BadPath, parse_mailbox
 from posthouse.smtp.reply import Reply
 
 PATIENCE = 10  # deadlines that a filter may stretch the end of a message to by reporting progress
-MOST_EDITS = 1000
 FAULTS = (ScannerError, OSError, TimeoutError, asyncio.IncompleteReadError)
 _NO = (say.REJECT, say.TEMPFAIL, say.REPLY, say.SHUTDOWN, say.CONNECTION_FAILS)
 
@@ -35,30 +31,6 @@ class MailCommand:
 
     return_path: str
     parameters: tuple[str, ...] = ()
-
-
-@dataclass
-class _Wishes:
-    """What a filter asks for at the end of a message."""
-
-    added: list[tuple[str, str]] = field(default_factory=list)
-    inserted: list[tuple[int, str, str]] = field(default_factory=list)
-    changed: list[tuple[str, int, str | None]] = field(default_factory=list)
-    body: IO[bytes] | None = None
-    line_ends: say.LineEnds = field(default_factory=say.LineEnds)
-    return_path: str | None = None
-    recipients_added: list[str] = field(default_factory=list)
-    recipients_removed: list[str] = field(default_factory=list)
-    quarantine: str | None = None
-    count: int = 0
-
-    def edits(self) -> Edits:
-        if self.body is not None:
-            self.body.write(self.line_ends.end())
-        return Edits(
-            tuple(self.added), tuple(self.changed), self.body, self.return_path, tuple(self.recipients_added),
-            tuple(self.recipients_removed), tuple(self.inserted),
-        )  # fmt: skip
 
 
 class Milter:
@@ -77,7 +49,7 @@ class Milter:
         self._always: bytes | None = None  # its last word on the whole connection: ACCEPT
         self._refused_visit: Reply | None = None
         self._queue_name = ""
-        self._gone = self._judging = False
+        self._gone = self._busy = False
         self._clear()
 
     def _clear(self) -> None:
@@ -92,31 +64,38 @@ class Milter:
 
     def reset(self) -> None:
         """The transaction is over."""
-        if self._mailed and self._wire is not None and not self._judging:
+        if self._mailed and self._wire is not None and not self._busy:
             self._wire.say(say.packet(say.ABORT))
-        if not self._judging:
+        if not self._busy:
             self._clear()
 
     def close(self) -> None:
         """The client has gone; what it has finished sending is still judged."""
         self._gone = True
-        if self._wire is not None and not self._judging:
+        if self._wire is not None and not self._busy:
             self._wire.say(say.packet(say.QUIT))
             self._wire.end()
             self._wire = None
 
     async def recipient(self, mail: MailCommand, address: str) -> Reply | None:
         """What it says to this recipient, or said before it to the client or MAIL; None: go on. Never raises."""
-        if not self.trouble:
-            kept = self._wire is not None and not self._mailed
-            try:
-                return await self._recipient(mail, address)
-            except FAULTS as error:
-                self._fail(error)
-            if kept:  # a connection from before this transaction may have died of age: once more, on a new one
-                self._clear()
-                return await self.recipient(mail, address)
-        return catalogue.SCANNER_DOWN if self.settings.when_down == "defer" else None
+        self._busy = True
+        try:
+            for _ in range(2):
+                # A connection from before this transaction may have died of age: once more then, on a new one.
+                again = self._wire is not None and not self._mailed
+                try:
+                    if not self.trouble:
+                        return await self._recipient(mail, address)
+                except FAULTS as error:
+                    self._fail(error)
+                    if again:
+                        self._clear()
+                        continue
+                break
+            return catalogue.SCANNER_DOWN if self.settings.when_down == "defer" else None
+        finally:
+            self._rest()
 
     async def _recipient(self, mail: MailCommand, address: str) -> Reply | None:
         await self._introduce()
@@ -215,16 +194,20 @@ class Milter:
         """What it says of a message for `recipients`. Never raises."""
         if self.trouble:
             return self._failed()
-        self._queue_name, self._judging = queue_name, True
+        self._queue_name, self._busy = queue_name, True
         try:
             return await self._whole(mail, recipients, letter)
         except FAULTS as error:
             self._fail(error)
             return self._failed()
         finally:
-            self._judging = False
-            if self._gone:
-                self.close()
+            self._rest()
+
+    def _rest(self) -> None:
+        """What was asked is answered; a client that went away meanwhile is followed now."""
+        self._busy = False
+        if self._gone:
+            self.close()
 
     async def _whole(self, mail: MailCommand, recipients: Sequence[str], letter: Letter) -> Scan:
         if not self._mailed or self._wire is None:
@@ -247,7 +230,7 @@ class Milter:
         return await self._content(letter)
 
     async def _content(self, letter: Letter) -> Scan:
-        wishes = _Wishes()
+        wishes = Wishes(self._folder, self._most, bool(self._steps & say.LEADING_SPACE))
         for command, data, left_out, silent in self._parts(letter):
             answer, extra = await self._tell(command, data, left_out, silent, {})
             if answer == say.SKIP and command == say.BODY:
@@ -274,7 +257,7 @@ class Milter:
             for block in letter.body(say.CHUNK):
                 yield say.BODY, block, say.NO_BODY, say.SILENT_BODY
 
-    async def _end(self, wishes: _Wishes) -> tuple[bytes, bytes]:
+    async def _end(self, wishes: Wishes) -> tuple[bytes, bytes]:
         """Say that the body has ended and hear what it wants, up to its final word."""
         wire = self._wire
         assert wire is not None
@@ -285,48 +268,9 @@ class Milter:
             if command in (say.CONTINUE, say.ACCEPT, say.DISCARD, *_NO):
                 return command, data
             if command != say.PROGRESS:
-                self._wish(wishes, command, data)
+                wishes.take(command, data)
 
-    def _wish(self, wishes: _Wishes, command: bytes, data: bytes) -> None:
-        space = "" if self._steps & say.LEADING_SPACE else " "
-        if command == say.REPLACE_BODY:
-            self._replace(wishes, data)
-            return
-        wishes.count += 1
-        if wishes.count > MOST_EDITS:
-            raise ScannerError(f"it wants more than {MOST_EDITS} changes")
-        if command == say.ADD_HEADER:
-            name, _, value = data.partition(b"\0")
-            text = value.rstrip(b"\0").decode("utf-8", "surrogateescape")
-            wishes.added.append((name.decode("ascii", "replace"), space + text))
-        elif command == say.INSERT_HEADER:
-            index, header, text = say.numbered(data)
-            wishes.inserted.append((index, header, space + text))
-        elif command == say.CHANGE_HEADER:
-            index, header, text = say.numbered(data)
-            wishes.changed.append((header, max(index, 1), space + text if text else None))
-        elif command in (say.ADD_RECIPIENT, say.ADD_RECIPIENT_WITH):
-            wishes.recipients_added.append(_address(say.words(data)[0]))
-        elif command == say.REMOVE_RECIPIENT:
-            wishes.recipients_removed.append(_address(say.words(data)[0]))
-        elif command == say.CHANGE_FROM:
-            wishes.return_path = _address(say.words(data)[0], null=True)
-        elif command == say.QUARANTINE:
-            wishes.quarantine = " ".join(say.words(data)[0].split())[:200]
-        else:
-            raise ScannerError(f"it says {command!r}, which has no meaning here")
-
-    def _replace(self, wishes: _Wishes, data: bytes) -> None:
-        if wishes.body is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Unlinked as soon as it is open, so that no crash can leave it behind.
-            wishes.body = tempfile.SpooledTemporaryFile(LARGE, dir=str(self._folder))  # noqa: SIM115
-        for piece in wishes.line_ends.pieces(data):
-            wishes.body.write(piece)
-        if wishes.body.tell() > self._most:
-            raise ScannerError("the body it wants is larger than messages may be")
-
-    def _judged(self, answer: bytes, extra: bytes, wishes: _Wishes) -> Scan:
+    def _judged(self, answer: bytes, extra: bytes, wishes: Wishes) -> Scan:
         if answer in _NO:
             reply = say.reply_of(answer, extra)
             return Scan(self.name, "refuse" if reply.permanent else "defer", words=str(reply)[:200], reply=reply)
@@ -382,16 +326,3 @@ class Milter:
     def _failed(self) -> Scan:
         reply = catalogue.SCANNER_DOWN if self.settings.when_down == "defer" else None
         return Scan(self.name, "failed", words=self.trouble, reply=reply)
-
-
-def _address(text: str, null: bool = False) -> str:
-    """An address in or without angle brackets. Raises ScannerError."""
-    bare = text.strip()
-    if bare.startswith("<") and bare.endswith(">"):
-        bare = bare[1:-1]
-    if null and not bare:
-        return ""
-    try:
-        return parse_mailbox(bare)
-    except BadPath as error:
-        raise ScannerError(f"it names the address {text[:80]!r}: {error}") from None
