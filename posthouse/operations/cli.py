@@ -28,6 +28,7 @@ from posthouse.operations.commands import (
     queue,
     requests,
     running,
+    scanners,
     templates,
     tracing,
 )
@@ -91,6 +92,7 @@ for command in (
     maps.maps,
     templates.templates,
     outsiders.dns_lists,
+    scanners.scanners,
     outsiders.standing,
     outsiders.verified,
     tracing.trace,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import re
 import smtplib
 from collections.abc import Iterator
@@ -176,3 +177,24 @@ def test_the_trace_of_a_message_tells_what_scanners_said(sqlite: Configuration) 
         assert to_several(house, [GARDEN], letter())[-1].startswith("250")
         house.settles()
         assert "sa clean 3.5" in house.runs("trace", ANA).stdout
+
+
+def test_the_operator_asks_each_server_whether_it_answers_and_knows_the_test_string(sqlite: Configuration) -> None:
+    it, ignorant = Filter(), spamd({}, [])
+    with (
+        in_a_thread(spamd({b"GTUBE": 1000.0}, [])) as knows,
+        in_a_thread(ignorant) as does_not,
+        in_a_thread(it) as milter,
+        guarded(sqlite, m=Scanner(kind="milter", servers=[milter]), sa=Scanner(servers=[knows])) as house,
+    ):
+        done = house.runs("scanners", "check")
+        assert done.exit_code == 0, done.stdout
+        assert "clean 0.0" in done.stdout and "spam 1000.0" in done.stdout
+        dead = f"127.0.0.1:{free_port()}"
+        more = {"sa": Scanner(servers=[knows, does_not, dead])}
+        with running(dataclasses.replace(house.configuration, scanners=more)) as other:
+            done = other.runs("scanners", "check", "--json")
+            assert done.exit_code == 4
+            said = [(one["server"], one["answers"], one["known"]) for one in json.loads(done.stdout)]
+            assert said == [(knows, True, True), (does_not, True, False), (dead, False, None)]
+    assert it.connections == 2
