@@ -136,8 +136,8 @@ class Limits:
     idle_seconds: float = setting(300.0, "Seconds a client may be silent between commands (RFC 5321 §4.5.3.2.7).")
     data_seconds: float = setting(300.0, "Seconds a client may be silent inside a message.")
     total_seconds: float = setting(7200.0, "Seconds a connection may last.")
-    connections: int = setting(2000, "Most connections at the same time.")
-    connections_per_address: int = setting(50, "Most connections of one client address at the same time.")
+    connections: int = setting(2000, "Most connections of a host at the same time, all reception processes together.")
+    connections_per_address: int = setting(50, "Most connections of one client address to a host at the same time.")
     minimum_free_disk: int = setting(100 * MIB, "Bytes that must stay free on the disk; else mail is deferred (452).")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from posthouse import configuration
+from posthouse.reception.crowd import Crowd
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 from posthouse.smtp.session import Limits
@@ -76,26 +77,30 @@ class Networks:
 
 
 class Doorkeeper:
-    """Counts the connections of one process, all listeners together, and says no to too many.
+    """Counts the connections of all listeners, and says no to too many. `crowd`: of the host's other processes."""
 
-    Several reception processes count each for itself.
-    """
-
-    def __init__(self, most: int, most_per_client: int) -> None:
-        self._most, self._most_per_client = most, most_per_client
+    def __init__(self, most: int, most_per_client: int, crowd: Crowd | None = None) -> None:
+        self._most, self._most_per_client, self._crowd = most, most_per_client, crowd
         self._inside: dict[str, int] = {}
         self._told: dict[str, float] = {}
         self.count = 0
 
     def enter(self, key: str) -> Reply | None:
         """Let a client in (None) or say why not. `key` is from `client_key`. 0 as a bound means: no bound."""
-        if 0 < self._most <= self.count:
-            return catalogue.SERVER_BUSY
         inside = self._inside.get(key, 0)
-        if 0 < self._most_per_client <= inside:
+        of_client, of_all, crowd, slot = inside, self.count, self._crowd, 0
+        if crowd is not None:
+            slot = crowd.slot(key)
+            elsewhere = crowd.elsewhere(slot)
+            of_client, of_all = inside + elsewhere[0], self.count + elsewhere[1]
+        if 0 < self._most <= of_all:
+            return catalogue.SERVER_BUSY
+        if 0 < self._most_per_client <= of_client:
             return catalogue.TOO_MANY_CONNECTIONS
         self._inside[key] = inside + 1
         self.count += 1
+        if crowd is not None:
+            crowd.change(slot, 1)
         return None
 
     def worth_telling(self, key: str, now: float) -> bool:
@@ -110,6 +115,8 @@ class Doorkeeper:
     def leave(self, key: str) -> None:
         """A client that was let in has gone."""
         self.count -= 1
+        if self._crowd is not None:
+            self._crowd.change(self._crowd.slot(key), -1)
         left = self._inside[key] - 1
         if left:
             self._inside[key] = left

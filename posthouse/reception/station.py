@@ -19,6 +19,7 @@ from posthouse.encounters.sweeping import sweep
 from posthouse.reception import listeners, sources
 from posthouse.reception.acceptance import Acceptance
 from posthouse.reception.certificates import Certificates, certificates_for
+from posthouse.reception.crowd import Crowd
 from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
 from posthouse.reception.front.listening import Service
 from posthouse.reception.gathering import Sources
@@ -64,6 +65,7 @@ class Reception:
             configuration.flood, configuration.limits.minimum_free_disk, bridge, configuration.data, clock
         )
         self._swept_at = clock()
+        self._crowd: Crowd | None = None  # where there are several reception processes
 
     async def start(self, sockets: Mapping[str, list[socket.socket]] | None = None) -> None:
         """Listen on `sockets` (kind to bound sockets), or on what the configuration says.
@@ -77,7 +79,10 @@ class Reception:
             raise listeners.ListenError("submissions: needs [tls] certificate and key")
         self._sockets = listeners.bind(configuration) if sockets is None else {k: list(v) for k, v in sockets.items()}
         self._directory = wake.hear(configuration, wake.DIRECTORY, self._router.forget)
-        keeper = Doorkeeper(configuration.limits.connections, configuration.limits.connections_per_address)
+        limits, processes = configuration.limits, configuration.processes.reception
+        # Twice as many rows as processes: at a restart the old ones may still be there.
+        self._crowd = Crowd(configuration.data / "run" / "inside", 2 * processes) if processes > 1 else None
+        keeper = Doorkeeper(limits.connections, limits.connections_per_address, self._crowd)
         networks = Networks(configuration.hosts(configuration.reception.relay_networks))
         self._sources = open_sources(configuration, self._bridge, self._clock, self._router)
         self._door = wake.hear(configuration, wake.DOOR, self._forget)
@@ -161,6 +166,8 @@ class Reception:
             if hearing is not None:
                 hearing.close()
         self._login.close()
+        if self._crowd is not None:
+            self._crowd.close()
 
     async def _keep_house(self) -> None:
         """Once a second: refusals reach the database even when no mail does, and a renewed certificate is read."""

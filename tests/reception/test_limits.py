@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import time
+from pathlib import Path
 
 import pytest
 
 from posthouse import configuration
+from posthouse.reception.crowd import Crowd
 from posthouse.reception.limits import PARAMETERS, Doorkeeper, Networks, client_key, engine_limits
 from posthouse.smtp import catalogue
 
@@ -46,6 +49,40 @@ def test_the_doorkeeper_bounds_each_client_and_all_together_and_forgets_who_left
     for key in ("a", "b", "c"):
         keeper.leave(key)
     assert keeper.count == 0 and keeper._inside == {}
+
+
+def test_processes_of_a_host_count_each_others_clients_and_the_dead_do_not_count(tmp_path: Path) -> None:
+    one, two = Crowd(tmp_path, 3), Crowd(tmp_path, 3)
+    first, second = Doorkeeper(3, 2, one), Doorkeeper(3, 2, two)
+    assert first.enter("a") is None and second.enter("a") is None
+    assert first.enter("a") is catalogue.TOO_MANY_CONNECTIONS
+    assert second.enter("a") is catalogue.TOO_MANY_CONNECTIONS
+    assert first.enter("b") is None
+    assert second.enter("c") is catalogue.SERVER_BUSY
+    first.leave("a")
+    assert second.enter("a") is None, "who left one process may come to another"
+    second.leave("a")
+    second.leave("a")
+    assert [crowd.elsewhere(crowd.slot("a")) for crowd in (one, two)] == [(0, 0), (0, 1)]
+    three, late = Crowd(tmp_path, 3), Crowd(tmp_path, 3)  # one more than there are rows
+    assert Doorkeeper(3, 2, late).enter("c") is None
+    assert three.elsewhere(three.slot("b")) == (1, 1)
+    one._own = None
+    one.close()  # killed: nobody took leave
+    heir = Crowd(tmp_path, 3)
+    assert heir.elsewhere(heir.slot("b")) == (0, 0) and heir._own == 0
+    for crowd in (two, three, late, heir):
+        crowd.close()
+
+
+def test_a_connection_to_several_processes_costs_microseconds(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, 8)
+    keeper = Doorkeeper(2000, 50, crowd)
+    begun = time.process_time()
+    for number in range(2000):
+        assert keeper.enter(f"192.0.2.{number % 256}") is None
+    assert time.process_time() - begun < 0.5
+    crowd.close()
 
 
 def test_nought_means_no_bound() -> None:
