@@ -68,8 +68,12 @@ class Dispatch:
             else:
                 known.append((claimed, destination))
         self._send(known)
-        if unknown:
-            self._begin(self._ask(unknown))
+        together: dict[str, list[Claimed]] = {}
+        for claimed in unknown:  # where others are asked, their silence holds up nobody else
+            asks = self._router.asks_others(claimed.domain)
+            together.setdefault(claimed.domain if asks else "", []).append(claimed)
+        for claims in together.values():
+            self._begin(self._ask(claims))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posthouse.address import AddressError, normal_domain
-from posthouse.directory.alias_syntax import Complaint, Entry, Target, included, read
+from posthouse.directory.alias_syntax import PIPE, Complaint, Entry, Target, included, read
 
 MOST_OCTETS = 32 * 1024 * 1024
 MOST_INCLUDED = 4 * 1024 * 1024
@@ -30,7 +30,11 @@ class AliasFile:
     path: str
     entries: dict[str, Entry]
     complaints: tuple[Complaint, ...]
-    open_to_all: bool  # anybody on this machine may write it: its programs are not run
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether anybody on this machine may write it now: its programs are not run then."""
+        return _open_to_all(self.path)
 
 
 _kept: dict[str, tuple[Stamp, AliasFile]] = {}
@@ -70,7 +74,7 @@ def of_domain(folder: str, domain: str) -> AliasFile | None:
     if not stat.S_ISREG(facts.st_mode):
         raise FileTrouble(f"{path} is no file")
     entries, complaints = read(_text(path, MOST_OCTETS))
-    made = AliasFile(path, entries, tuple(complaints), bool(facts.st_mode & stat.S_IWOTH))
+    made = AliasFile(path, entries, tuple(complaints))
     with _lock:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
@@ -100,7 +104,12 @@ def include(path: str, below: str) -> tuple[Target, ...]:
     real, top = os.path.realpath(path), os.path.realpath(below)
     if not below or not real.startswith(top.rstrip("/") + "/"):
         raise FileTrouble(f":include:{path} is not below {below or 'any folder'}")
-    return included(_text(real, MOST_INCLUDED))
+    targets = included(_text(real, MOST_INCLUDED))
+    if any(one.kind == PIPE for one in targets) and _open_to_all(real):
+        raise FileTrouble(
+            f"{path} may be written by anybody on this machine, so its programs are not run; chmod o-w it"
+        )
+    return targets
 
 
 def domains_with_files(folder: str) -> Iterator[tuple[str, str]]:
@@ -115,6 +124,16 @@ def domains_with_files(folder: str) -> Iterator[tuple[str, str]]:
                 yield name, f"{folder}/{name}"
         except AddressError:
             continue
+
+
+def _open_to_all(path: str) -> bool:
+    """Whether anybody on this machine may write a file, or put another one in its place."""
+    try:
+        folder, own = os.stat(os.path.dirname(path) or ".").st_mode, os.stat(path).st_mode
+    except OSError:
+        return True
+    replaced = bool(folder & stat.S_IWOTH) and not folder & stat.S_ISVTX
+    return replaced or bool(own & stat.S_IWOTH)
 
 
 def _text(path: str, most: int) -> str:

@@ -90,6 +90,12 @@ class Router:
             refusal = self._denied[domain] = precedence.denied(way.domain)
         return refusal
 
+    def asks_others(self, domain: str) -> bool:
+        """Whether `route` may have to wait for databases of others, or for nameservers, about this domain."""
+        if type(self._way_elsewhere(domain)) is ToRemote:
+            return self._primary is not None
+        return bool(desk().concerning(domain))
+
     async def route(self, address: str, may_relay: bool = False) -> Destination:
         """The answer, from memory, from the database or from lookups. Raises database.Unavailable."""
         found = self.known(address, may_relay)

@@ -221,6 +221,19 @@ def test_programs_are_named_by_files_alone_and_run_from_no_file_that_all_may_wri
     assert sorted(type(one).__name__ for one in gone) == ["Refused", "ToPipe"], (
         "a program that was taken out is unknown"
     )
+    included = files.parent / "programs"
+    included.write_text("|/bin/cat\n")
+    path.write_text(f"many: :include:{included}\n")
+    assert isinstance(route("many@a.example"), ToPipe)
+    included.chmod(0o666)
+    destination = route("many@a.example")
+    assert isinstance(destination, Refused) and destination.reply.temporary and "chmod" in destination.why
+    path.write_text("many: |/bin/cat\n")
+    files.chmod(0o777)
+    destination = route("many@a.example")
+    assert isinstance(destination, Refused) and destination.reply.temporary
+    files.chmod(0o755)
+    assert isinstance(route("many@a.example"), ToPipe)
     path.chmod(0o646)
     destination = route("many@a.example")
     assert isinstance(destination, Refused) and destination.reply.temporary and "chmod" in destination.why
