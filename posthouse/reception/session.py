@@ -89,6 +89,8 @@ class Conversation:
 
     def _turned_away(self, key: str, reply: Reply, verdict: Verdict | None = None) -> Reply:
         desk, now = self.desk, self.desk.clock()
+        if desk.soft and reply.permanent:  # RFC 5321 §3.1: a greeting is 220, 554 or (§3.8) 421
+            reply = Reply(421, f"4{reply.enhanced[1:]}", reply.text)
         desk.tally.add(verdict.check if verdict else "limits", verdict.action if verdict else "defer")
         if desk.doorkeeper.worth_telling(key, now):
             reason = verdict.reason if verdict else ""

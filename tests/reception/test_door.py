@@ -320,3 +320,8 @@ def test_while_refusals_are_soft_nobody_hears_a_5yz(
     talker.says(f"RCPT TO:<{GARDEN}>", 250)
     talker.content(b"Subject: no author\r\n\r\nHello\r\n", "450 4.6.0")
     assert all(str(event["reply"]).startswith("4") for event in told(station))
+
+
+def test_a_greeting_is_soft_too(opens: Opener) -> None:
+    station = opens(reception={"soft_refusals": True}, policy={"blocked_networks": ["127.0.0.0/8"]})
+    assert "4.7.1" in Talker(station.place(), 421).greeting

@@ -1,0 +1,151 @@
+"""What is found out is begun early, awaited only where a reply depends on it, and a fault of ours counts for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from posthouse.content.spool import spooled_from
+from posthouse.reception.gathering import Gathering, Sources
+from posthouse.reception.policy.facts import Facts, Listed, Listing, Verified, Visit
+
+BAD = Listing((Listed("bl.example", "127.0.0.2", 1.0),))
+
+
+class Others:
+    """DNS lists and other hosts that answer when they are let; all that they were asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.may_answer = asyncio.Event()
+
+    async def of_address(self, address: str, deadline: float) -> Listing:
+        self.asked.append(address)
+        await self.may_answer.wait()
+        return BAD
+
+    async def of_domain(self, domain: str, deadline: float) -> Listing:
+        self.asked.append(domain)
+        raise RuntimeError("a fault of ours")
+
+    async def sender(self, address: str, recipient: str) -> Verified:
+        self.asked.append(address)
+        return Verified(address, "no", "550 unknown")
+
+    async def recipient(self, address: str, next_hop: str) -> Verified:
+        self.asked.append(f"{address} at {next_hop}")
+        return Verified(address, "yes")
+
+
+def plays(scene: Callable[[Others], Coroutine[Any, Any, None]]) -> None:
+    async def begin() -> None:
+        await asyncio.wait_for(scene(Others()), 10)
+
+    asyncio.run(begin())
+
+
+def visitor(others: Others, **more: Any) -> tuple[Gathering, Visit]:
+    visit = Visit("transfer", "192.0.2.7", helo="mail.far.example")
+    sources = Sources(blocklists=others, callouts=others, **more)  # type: ignore[arg-type]
+    return Gathering(sources, visit), visit
+
+
+async def settled(asked: Awaitable[None]) -> bool:
+    """Whether something is over at once."""
+    task = asyncio.ensure_future(asked)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return task.done()
+
+
+def test_a_question_is_asked_once_and_waited_for_only_by_who_needs_it() -> None:
+    async def scene(others: Others) -> None:
+        gathering, visit = visitor(others)
+        gathering.connected({"listing", "callout"})
+        gathering.begin({"listing"})
+        assert await settled(gathering.settle({"callout", "spf", "client_name"})), "nobody else waits"
+        waits = asyncio.ensure_future(gathering.settle({"listing"}))
+        await asyncio.sleep(0)
+        assert others.asked == ["192.0.2.7"] and not gathering.known({"listing"}) and not waits.done()
+        others.may_answer.set()
+        await waits
+        assert visit.listing is BAD and gathering.known({"listing"})
+
+    plays(scene)
+
+
+def test_a_fault_of_ours_and_an_answer_that_is_late_stay_unknown(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(others: Others) -> None:
+        gathering, visit = visitor(others, seconds=0.05)
+        facts = Facts(visit, "ana@far.example")
+        gathering.connected({"listing"})
+        gathering.opened(facts, "", {"domain_listing"})
+        await gathering.settle({"listing", "domain_listing"})
+        assert visit.listing is None and facts.domain_listing is None
+        assert "for a fault of ours" in caplog.text
+
+    plays(scene)
+
+
+def test_each_transaction_is_asked_about_anew_and_the_client_once() -> None:
+    async def scene(others: Others) -> None:
+        others.may_answer.set()
+        gathering, visit = visitor(others)
+        gathering.connected({"listing"})
+        for path in ("ana@far.example", "ben@near.example"):
+            facts = Facts(visit, path)
+            gathering.opened(facts, "", ())
+            gathering.begin({"listing", "callout", "verified"}, "cleo@backup.example", "backup.example")
+            gathering.begin({"verified"}, "owen@lists.example")  # no next hop: nobody to ask
+            await gathering.settle({"callout", "verified", "listing"}, "cleo@backup.example")
+            assert facts.callout is not None and facts.callout.address == path
+            assert list(facts.verified) == ["cleo@backup.example"]
+            gathering.ended()
+        assert others.asked.count("192.0.2.7") == 1 and others.asked.count("ben@near.example") == 1
+        null = Facts(visit, "")
+        gathering.opened(null, "", {"callout", "sender_domain", "domain_listing"})
+        gathering.begin({"callout"}, "cleo@backup.example")
+        await gathering.settle({"callout"})
+        assert null.callout is None, "the null return path is nobody's"
+        gathering.closed()
+
+    plays(scene)
+
+
+def test_who_tries_the_policy_teaches_nobody() -> None:
+    class Memory:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} was called")
+
+    async def scene(others: Others) -> None:
+        gathering, visit = visitor(others, flood=Memory(), reputation=Memory(), learns=False)
+        facts = Facts(visit, "ana@far.example")
+        gathering.count("messages", facts)
+        gathering.welcome(facts, ["cleo@near.example"], ())
+        gathering.unwelcome(facts, "spam")
+
+    plays(scene)
+
+
+def test_faults_of_greylisting_and_scanners_let_mail_pass(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("a fault of ours")
+
+        def __bool__(self) -> bool:
+            return True
+
+    async def scene(others: Others) -> None:
+        gathering, visit = visitor(others, flood=Broken(), greylist=Broken(), scanners=None)
+        facts = Facts(visit, "ana@far.example")
+        gathering.excess(facts, "cleo@near.example")
+        await gathering.wait(facts, ["cleo@near.example"])
+        await gathering.scan(facts, spooled_from(b"\r\n"), b"")
+        gathering.welcome(facts, ["cleo@near.example"], ())
+        assert facts.excess == () and facts.waiting == {} and facts.scans == ()
+
+    plays(scene)
+    assert caplog.text.count("for a fault of ours") >= 2
