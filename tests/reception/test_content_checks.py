@@ -13,7 +13,7 @@ import pytest
 
 from posthouse.configuration import Policy
 from posthouse.content.spool import Spool, Spooled, spooled_from
-from posthouse.reception.content_checks import findings
+from posthouse.reception.content_checks import BLOCK, findings
 from posthouse.reception.content_checks.looking import EICAR, GTUBE, Base64, QuotedPrintable
 from posthouse.reception.content_checks.names import Endings
 from posthouse.reception.content_checks.walking import Walker
@@ -130,6 +130,17 @@ def test_other_endings_are_let_be(name):
 def test_an_attachment_of_a_bad_type_is_found_however_its_name_is_written(part):
     assert "attachment" in checks(with_parts(TEXT, part))
     assert "attachment" in checks(HEADER + part.replace(b"--b1", b"\r\n"))  # and as the only part
+
+
+def test_a_delimiter_that_looks_like_a_field_ends_a_header_that_has_no_empty_line():
+    hidden = b"Content-Type: text/plain\r\n--a:b\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\nMZ"
+    assert "attachment" in checks(with_parts(hidden, boundary="a:b"))
+
+
+def test_a_test_string_that_lies_across_two_blocks_is_found():
+    before = len(HEADER) + 2
+    for inside in (1, 30, 67):
+        assert checks(HEADER + b"\r\n" + b"x" * (BLOCK - before - inside) + GTUBE + b"y" * 1000) == {"spam"}
 
 
 def test_names_inside_archives_count_also_in_archives_in_archives_and_whatever_the_archive_is_called():
