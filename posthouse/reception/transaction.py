@@ -24,7 +24,7 @@ _WITH_CONTENT = frozenset(("spf",))  # evidence finds it out while the content c
 TAKES_REPORTS = "bounces"  # the role of a list's address that broken hosts, too, must reach
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Place:
     """One RCPT on its way: what was said, where it leads, and which modes hold."""
 
