@@ -104,14 +104,22 @@ def require(program: str, sentence: str) -> None:
 class Peer:
     """A mail server beside the house. `house`: our port for its mail, `away`: where everything else goes.
 
-    `documented`: configuration from a page of ours, by section, which says how the house is reached instead.
+    `chunking`: whether it offers BDAT. `documented`: configuration from a page of ours, by section, which says how the
+    house is reached instead.
     """
 
     name = ""
 
     def __init__(
-        self, house: int, away: int, port: int, lmtp: bool = False, documented: Mapping[str, str] | None = None
+        self,
+        house: int,
+        away: int,
+        port: int,
+        lmtp: bool = False,
+        documented: Mapping[str, str] | None = None,
+        chunking: bool = True,
     ) -> None:
+        self.chunking = chunking
         self.house, self.away, self.port, self.lmtp, self.documented = house, away, port, lmtp, documented
         self.folder = Path(tempfile.mkdtemp(prefix="posthouse-peer-"))
         self.folder.chmod(0o755)
@@ -169,6 +177,8 @@ class Postfix(Peer):
             "smtpd_authorized_verp_clients": "", "maillog_file": self.folder / "queue/mail.log",
             "maillog_file_prefixes": self.folder, "default_process_limit": "20",
         }  # fmt: skip
+        if not self.chunking:
+            settings["smtpd_discard_ehlo_keywords"] = "chunking"
         page = ""
         if self.documented is not None:
             page = self.documented[""]
@@ -220,6 +230,8 @@ class Exim(Peer):
         path = self.folder / "exim.conf"
         facts = {"house": self.house, "protocol": "lmtp" if self.lmtp else "smtp"}
         usual = {name: text.format(**facts) for name, text in USUAL.items()}
+        if not self.chunking:
+            usual["main"] += "\nchunking_advertise_hosts ="
         elsewhere = "  domains = ! +posthouse_domains" if self.documented else ""
         path.write_text(
             EXIM.format(
@@ -258,10 +270,10 @@ KINDS: dict[str, type[Peer]] = {"postfix": Postfix, "exim": Exim}
 @contextlib.contextmanager
 def peer(
     kind: str, house: int, away: int, *, port: int | None = None, lmtp: bool = False,
-    documented: Mapping[str, str] | None = None,
+    documented: Mapping[str, str] | None = None, chunking: bool = True,
 ) -> Iterator[Peer]:  # fmt: skip
     """A running peer, gone at the end."""
-    made = KINDS[kind](house, away, port or free_port(), lmtp, documented)
+    made = KINDS[kind](house, away, port or free_port(), lmtp, documented, chunking)
     try:
         made.start()
         yield made

@@ -24,15 +24,17 @@ ENDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(("size", "chunking"), [("small", True), ("small", False), ("large", False)])
 @pytest.mark.parametrize("kind", ["postfix", "exim"])
-def test_no_form_of_an_end_in_stored_content_ends_the_message(sqlite: Configuration, kind: str, size: str) -> None:
+def test_no_form_of_an_end_in_stored_content_ends_the_message(
+    sqlite: Configuration, kind: str, size: str, chunking: bool
+) -> None:
     """Reception would take few of these; the queue is filled behind its back."""
     port = free_port()
     padding = b"x" * 70 + b"\r\n"
     padding = padding * (20_000 if size == "large" else 1)  # a large content is a file
     with running(sqlite, clock=WallClock(), smarthost=f"127.0.0.1:{port}") as house:
-        with peer(kind, house.port, house.outside.port, port=port) as behind:
+        with peer(kind, house.port, house.outside.port, port=port, chunking=chunking) as behind:
             for number, end in enumerate(ENDS if size == "small" else ENDS[6:8]):
                 head = f"From: {ANA}\r\nTo: {BEN}\r\nSubject: form {number}\r\nMessage-ID: <{number}@x.example>\r\n\r\n"
                 content = head.encode() + padding + b"one" + end + SMUGGLED + b".\r\nlast\r\n"

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from posthouse.configuration import Configuration, ConfigurationError, load
-from posthouse.directory import domains
+from posthouse.directory import aliases, domains
 from posthouse.lists import changing, creation
 from posthouse.reception.front.conversation import MOST_OCTETS, split
 from tests.reception.station import Station
@@ -135,6 +135,14 @@ def test_a_list_made_a_moment_ago_is_known_and_a_removed_one_is_not(asks: Callab
     assert asker.map("recipients bees@lists.example") == "OK OK"
     changing.remove("bees@lists.example")
     until(lambda: asker.map("recipients bees@lists.example") == "NOTFOUND ", 5, "the removed list is forgotten")
+
+
+def test_what_cannot_be_decided_now_is_a_temporary_answer(asks: Callable[[], Asker]) -> None:
+    aliases.add("later@lists.example", ":defer: we are moving")
+    asker = asks()
+    assert asker.map("recipients later@lists.example").startswith("TEMP 4")
+    assert "we are moving" in asker.policy(recipient="later@lists.example")
+    assert asker.policy(recipient="later@lists.example").startswith("4")
 
 
 def test_policy_delegation_speaks_for_our_addresses_alone(asks: Callable[[], Asker]) -> None:
