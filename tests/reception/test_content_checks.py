@@ -133,7 +133,7 @@ def test_an_attachment_of_a_bad_type_is_found_however_its_name_is_written(part):
 
 
 def test_a_delimiter_that_looks_like_a_field_ends_a_header_that_has_no_empty_line():
-    hidden = b"Content-Disposition: inline; filename=a.txt\r\n--a:b\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\nMZ"
+    hidden = b"Content-Disposition: inline; filename=a.txt\r\n--a:b\r\n" + attached("a.exe", b"MZ")
     assert "attachment" in checks(with_parts(hidden, boundary="a:b"))
 
 

@@ -432,3 +432,13 @@ def test_letters_measure_what_they_give():
     letter.apply(Edits(added=(("X-A", " 1"),), changed=(("X-Fruit", 0, None),)))
     for most in (0, 10, 60, 10_000):
         assert letter.length(most) == len(b"".join(letter.blocks(most)))
+
+
+def test_a_fault_of_ours_is_not_the_senders_loss(tmp_path, monkeypatch):
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("posthouse.reception.scanners.spamd.ask", broken)
+    scan = through(saying(SPAMD, 65536), tmp_path)
+    assert scan.result == "failed"
+    assert maillog.take()[-1].detail["reason"] == "a fault of ours, see standard error"

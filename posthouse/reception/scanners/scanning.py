@@ -115,7 +115,7 @@ class Scanners:
                 scan = await self._ask(one, facts, letter, escort)
             except Exception:
                 _log.exception("Scanner %s was left out for a fault of ours", one.name)
-                scan = self._unscanned(one, facts, "a fault of ours")
+                scan = self._unscanned(one, facts, "a fault of ours", "a fault of ours, see standard error")
             if scan is not None:
                 scans.append(scan)
                 letter.apply(scan.edits)
@@ -162,14 +162,14 @@ class Scanners:
         for server, why in tries:
             maillog.scanner_failed(int(self._clock() * 1000), facts.item, facts.return_path, one.name, server, why)
 
-    def _unscanned(self, one: _One, facts: Facts, why: str) -> Scan:
+    def _unscanned(self, one: _One, facts: Facts, why: str, reason: str = "") -> Scan:
         """D5, second half: all of them failed, and whose message is not scanned for it."""
         visit = facts.visit
         place = f"{visit.local_address}:{visit.local_port}" if visit.local_port else ""
         deferred = one.settings.when_down == "defer"
         maillog.not_scanned(
             int(self._clock() * 1000), facts.item, facts.return_path, one.name,
-            f"all {len(one.settings.servers)} servers failed", visit.client_name or "", visit.address,
+            reason or f"all {len(one.settings.servers)} servers failed", visit.client_name or "", visit.address,
             f"{visit.listener} {place}".rstrip(), hops_and_id(facts.header)[1], "deferred" if deferred else "accepted",
         )  # fmt: skip
         if deferred:
