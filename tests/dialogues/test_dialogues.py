@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pytest
 import uvloop
 
 from posthouse.smtp.session import Extensions
-from tests.smtp.recording import RecordingSession, client_context, listening, server_context
+from tests.smtp.recording import LIMITS, RecordingSession, client_context, listening, server_context
 
 SCRIPTS = sorted((Path(__file__).parent / "smtp").glob("*.txt"))
 RUNNERS: dict[str, Callable[[Awaitable[None]], None]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}  # type: ignore[dict-item]
@@ -23,7 +24,8 @@ class Transcript:
     """``C:`` sends a line with CRLF, ``C|`` joins it to the same write, ``X:`` sends octets written as a Python bytes
     literal's inside; ``S:`` expects a line (``...`` matches anything); ``closed`` expects the end, ``tls`` starts it.
 
-    The heading may say ``lmtp``, ``tls`` (offered), ``auth`` (offered), ``slow`` (every answer is awaited). Behind
+    The heading may say ``lmtp``, ``tls`` (offered), ``auth`` (offered), ``slow`` (every answer is awaited), ``soft``
+    (refusals are temporary), ``held`` (the greeting waits a moment). Behind
     ``== messages`` stand the return path, recipients and content of what was accepted.
     """
 
@@ -58,7 +60,13 @@ async def speak(transcript: Transcript, directory: str, *, bytewise: bool) -> No
     extensions = Extensions(starttls=server_context(directory) if "tls" in options else None, auth="auth" in options)
 
     def make() -> RecordingSession:
-        return RecordingSession(lmtp="lmtp" in options, extensions=extensions, slow="slow" in options)
+        return RecordingSession(
+            lmtp="lmtp" in options,
+            limits=dataclasses.replace(LIMITS, soft_refusals="soft" in options),
+            extensions=extensions,
+            greet_delay=0.05 if "held" in options else 0.0,
+            slow="slow" in options,
+        )
 
     async with listening(make) as (port, sessions, _), asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
