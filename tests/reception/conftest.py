@@ -48,7 +48,12 @@ def furnish(chosen: Configuration, pair: tuple[Path, Path]) -> Configuration:
     bridge_to.close()
     without_dns = {"enabled": False}  # the names of these tests stand in no DNS; tests of evidence bring their own
     tls = {"certificate": str(pair[0]), "key": str(pair[1])}
-    no_strangers = {"greylist": "off", "sender_domain": "off", "header": "off", "recipient": "off"}  # tests of the door switch on what they are about
+    no_strangers = {
+        "greylist": "off",
+        "sender_domain": "off",
+        "header": "off",
+        "recipient": "off",
+    }  # tests of the door switch on what they are about
     return changed(chosen, reception=ANY_PORT, tls=tls, evidence=without_dns, policy=no_strangers)
 
 
