@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from posthouse import configuration
 from posthouse.address import AddressError, parse
+from posthouse.configuration.leaving import next_hop_of
 from posthouse.message.envelope import NULL_RETURN_PATH
 from posthouse.routing.destination import (
     Destination,
@@ -119,6 +121,19 @@ def _about(step: Step, address: str) -> str:
     return "" if step.address.lower() == address.lower() else f" about {step.address}"
 
 
+def _hop(domain: str) -> str:
+    """Where the remote courier takes mail for a domain that is not ours."""
+    chosen = configuration.active()
+    found = next_hop_of(domain, chosen.next_hops)
+    if found is not None and found[1].hosts:
+        return (
+            f'Next hop: {", ".join(found[1].hosts)}{" by LMTP" if found[1].lmtp else ""}, by [next_hops."{found[0]}"].'
+        )
+    if chosen.delivery.smarthost:
+        return f"Next hop: the smarthost {chosen.delivery.smarthost}."
+    return f"Next hop: the MX hosts of {domain}."
+
+
 def _facts(destination: Destination) -> tuple[str, tuple[str, ...], str]:
     """(kind, what it leads to, reply)."""
     match destination:
@@ -150,8 +165,8 @@ def _sentences(address: str, destination: Destination) -> list[str]:
         case ToNowhere(why):
             return [f"{address} is taken and dropped: {why}."]
         case ToRelay(domain):
-            return [f"{domain} is one of relay_domains: we take mail for it from anybody and pass it on to its MX."]
+            return [f"{domain} is one of relay_domains: we take mail for it from anybody and pass it on.", _hop(domain)]
         case ToRemote(domain):
-            return [f"{domain} is not ours: mail for it leaves to its MX hosts, or to the smarthost."]
+            return [f"{domain} is not ours: mail for it leaves.", _hop(domain)]
         case Refused(reply, why):
             return [f"{address} is {'deferred' if reply.temporary else 'refused'} at RCPT: {reply}", f"Because {why}."]

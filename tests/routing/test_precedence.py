@@ -145,7 +145,7 @@ def test_explain_tells_every_kind_of_way_in_sentences(house: Configuration) -> N
     assert "550 5.1.1" in " ".join(explain("nobody@lists.example"))
     assert "relay_domains" in " ".join(explain("ana@backup.example"))
     elsewhere = " ".join(explain("ana@far.example"))
-    assert "550 5.7.1" in elsewhere and "leaves to its MX hosts" in elsewhere
+    assert "550 5.7.1" in elsewhere and "the MX hosts of far.example" in elsewhere
     assert "refused" in " ".join(explain("no address"))
 
 
@@ -153,3 +153,10 @@ def test_explain_knows_every_role_that_lists_have() -> None:
     from posthouse.routing.explanation import _ROLES
 
     assert set(_ROLES) == set(addresses.SUFFIXES.values()) | {addresses.POSTING}
+
+
+def test_explain_names_the_next_hop_of_what_leaves(house: Configuration) -> None:
+    hop = configuration.NextHop(hosts=["[192.0.2.9]"], lmtp=True)
+    configuration.activate(dataclasses.replace(house, next_hops={".far.example": hop}))
+    told = " ".join(explain("ana@deep.far.example"))
+    assert 'Next hop: [192.0.2.9] by LMTP, by [next_hops.".far.example"].' in told
