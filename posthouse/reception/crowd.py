@@ -1,7 +1,7 @@
 """How many are inside in the other reception processes of this host: counts in memory that they share.
 
 Each process owns a row, a small file mapped into memory which it alone writes; the lock on it ends with the process,
-and who takes the row over begins at nought. Reading costs a look at each row, writing one addition; nobody waits.
+and the next to start sets every row that nobody holds to nought. Reading costs a look at each row, writing one addition; nobody waits.
 """
 
 from __future__ import annotations
@@ -40,9 +40,12 @@ class Crowd:
             self._slots.append(whole[: SLOTS * 2].cast("H"))
             self._totals.append(whole[SLOTS * 2 :].cast("Q"))
             whole.release()
-            if self._own is None and _taken(handle):
-                self._own = number
+            if _taken(handle):  # nobody's: what a killed process left in it counts no longer
                 mapped[:] = bytes(_SIZE)
+                if self._own is None:
+                    self._own = number
+                else:
+                    fcntl.flock(handle, fcntl.LOCK_UN)
 
     def slot(self, key: str) -> int:
         """Where a client is counted. No stranger knows the salt, so nobody can choose whom to fall together with."""

@@ -75,6 +75,20 @@ def test_processes_of_a_host_count_each_others_clients_and_the_dead_do_not_count
         crowd.close()
 
 
+def test_no_row_of_a_killed_process_counts_whichever_row_its_heir_takes(tmp_path: Path) -> None:
+    one, two = Crowd(tmp_path, 3), Crowd(tmp_path, 3)
+    Doorkeeper(3, 2, two).enter("a")
+    one.close()  # at a restart the old ones go later
+    two._own = None
+    two.close()  # killed
+    heir = Crowd(tmp_path, 3)
+    assert heir._own == 0 and heir.elsewhere(heir.slot("a")) == (0, 0)
+    other = Crowd(tmp_path, 3)
+    assert other._own == 1, "the rows that were looked through are free"
+    for crowd in (heir, other):
+        crowd.close()
+
+
 def test_a_connection_to_several_processes_costs_microseconds(tmp_path: Path) -> None:
     crowd = Crowd(tmp_path, 8)
     keeper = Doorkeeper(2000, 50, crowd)
