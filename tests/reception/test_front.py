@@ -202,6 +202,10 @@ def test_a_question_is_the_same_however_it_is_cut(whole: bytes) -> None:
     assert question is not None and rest == b"more"
 
 
+def test_empty_lines_ask_nothing_however_many_there_are(asks: Callable[[], Asker]) -> None:
+    assert asks().plain("\n\r\n" * 10_000 + "domains lists.example\n") == "OK lists.example\n"
+
+
 def test_strangers_are_hung_up_on_and_there_is_room_for_so_many(opens: Callable[..., Station]) -> None:
     station = opens(service={**SERVICE, "networks": ["192.0.2.0/24"]})
     asker = Asker(station.place("service"))

@@ -131,6 +131,7 @@ def split(buffer: bytes, ended: bool) -> tuple[tuple[str, str] | None, bytes]:
 
     `ended`: nothing follows, so that a last line needs no line end.
     """
+    buffer = buffer.lstrip(b"\r\n")  # empty lines ask nothing
     if buffer[:1].isdigit():
         return _netstring(buffer)
     end = _LINE_END.search(buffer)
@@ -143,8 +144,6 @@ def split(buffer: bytes, ended: bool) -> tuple[tuple[str, str] | None, bytes]:
             raise ValueError("an endless line")
         return None, buffer
     rest = buffer[end.end() :] if end is not None else b""
-    if not first:
-        return split(rest, ended) if rest else (None, b"")
     return ("plain", _text(first)), rest
 
 
