@@ -133,7 +133,9 @@ def nameserver(lib: Any, key: str):  # type: ignore[no-untyped-def]
     """The zone on port 53, in a process of its own that counts as load."""
     served = lib.spawn([sys.executable, "-m", "bench.door", key], cwd=str(ROOT), stdout=subprocess.PIPE)
     if served.stdout.readline().strip() != b"ready":
-        raise SystemExit(f"the nameserver cannot listen on {NAMESERVER} port 53: root is needed")
+        raise SystemExit(
+            f"the nameserver cannot listen on {NAMESERVER} port 53: only root may, and only when nobody else does"
+        )
     try:
         yield
     finally:
