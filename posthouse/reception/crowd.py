@@ -1,7 +1,8 @@
 """How many are inside in the other reception processes of this host: counts in memory that they share.
 
 Each process owns a row, a small file mapped into memory which it alone writes; the lock on it ends with the process,
-and the next to start sets every row that nobody holds to nought. Reading costs a look at each row, writing one addition; nobody waits.
+and the next to start sets every row that nobody holds to nought. Reading costs a look at each row, writing one
+addition; nobody waits.
 """
 
 from __future__ import annotations
