@@ -58,6 +58,10 @@ class Policy:
     scanner: str = setting(
         "refuse", "A scanner's or milter's own 4yz or 5yz. `refuse` says it as it is, `defer` a 4yz for either.", "mode"
     )
+    quarantine: str = setting(
+        "tag", "A milter or rspamd wants the message kept aside. With the tag a list can hold it for its moderators.",
+        "mode",
+    )  # fmt: skip
     virus: str = setting("refuse", "A scanner found a virus; or the EICAR test file, with no scanner at all.", "mode")
 
     dns_lists_at: float = setting(1.0, "The weight of all lists together from which `dns_lists` applies.")

@@ -259,6 +259,14 @@ def scanner(facts: Facts, rules: Rules, recipient: str) -> str | None:
     return None if scan is None else f"{scan.scanner}: {scan.words or scan.reply or scan.result}"
 
 
+def quarantine(facts: Facts, rules: Rules, recipient: str) -> str | None:
+    """A scanner would keep it aside."""
+    for scan in facts.scans:
+        if scan.result == "quarantine":
+            return f"{scan.scanner}: {scan.words or 'wants it kept aside'}"
+    return None
+
+
 def _scanners_reply(facts: Facts, recipient: str) -> Reply | None:
     scan = _spoken(facts)
     if scan is None:
@@ -305,6 +313,7 @@ CHECKS = (
     _check("virus", CONTENT, virus, catalogue.VIRUS, needs=("findings", "scans")),
     _check("spam", CONTENT, spam, catalogue.SPAM, needs=("findings", "scans")),
     _check("scanner", CONTENT, scanner, catalogue.REFUSED_BY_POLICY, needs=("scans",), words=_scanners_reply),
+    _check("quarantine", CONTENT, quarantine, catalogue.REFUSED_BY_POLICY, needs=("scans",)),
 )  # fmt: skip
 NAMES = tuple(dict.fromkeys(check.name for check in CHECKS))
 

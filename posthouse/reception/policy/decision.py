@@ -125,7 +125,7 @@ class Decision:
         """(modes, the checks that this visit meets at all)."""
         met = {check.name for check in CHECKS if role in check.meets}
         if (listener, role) in self.rules.scanned:  # our own hosts and people are scanned where that was asked for
-            met |= {"spam", "virus", "scanner"}
+            met |= {"spam", "virus", "scanner", "quarantine"}
         modes = {
             name: Mode(value, "[policy]") if name in met else Mode(OFF, f"[policy], not for {_ROLES.get(role, role)}")
             for name, value in self._base.items()

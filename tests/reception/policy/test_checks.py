@@ -245,6 +245,8 @@ def test_findings_and_scans_hold() -> None:
     scanned = facts(scans=(Scan("rspamd", "spam", 17.2, 12.0), Scan("clam", "virus", words="Eicar-Test")))
     assert reason("spam", scanned) == "score 17.2 of 12.0 (rspamd)"
     assert reason("virus", scanned) == "clam found Eicar-Test"
+    assert reason("quarantine", facts(scans=(Scan("m", "quarantine", words="suspicious"),))) == "m: suspicious"
+    assert reason("quarantine", scanned) is None
 
 
 def test_a_milters_own_words_are_said() -> None:
