@@ -98,6 +98,35 @@ def certificates_for(configuration: Configuration, now: float) -> Certificates |
     return Certificates(certificate, key)
 
 
+def complaints(configuration: Configuration, now: float) -> list[str]:
+    """What is wrong with a certificate of [tls] that can be used: a sentence each. `now` in seconds since 1970.
+
+    Its names (RFC 9525 §6.3) lack our host's, it has ended, or others on this machine may read the key. What this
+    process may not look at itself is not complained about.
+    """
+    certificate, key = Path(configuration.tls.certificate), Path(configuration.tls.key)
+    if not configuration.tls.certificate:
+        return []
+    found = []
+    with contextlib.suppress(OSError):
+        if key.stat().st_mode & 0o007:
+            found.append(f"{key} can be read or changed by everybody on this machine: chmod 640 {key}")
+    try:
+        loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+        names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        known = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
+    except x509.ExtensionNotFound:
+        known = set()
+    except (OSError, ValueError):
+        return found
+    host = configuration.host.lower()
+    if not known & {host, f"*.{host.partition('.')[2]}"}:
+        found.append(f"{certificate} is not for {host}, the name that MX records and clients know us by")
+    if loaded.not_valid_after_utc <= datetime.fromtimestamp(now, UTC):
+        found.append(f"{certificate} has ended on {loaded.not_valid_after_utc:%Y-%m-%d}")
+    return found
+
+
 def _usable(certificate: Path, key: Path, now: float) -> bool:
     try:
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())

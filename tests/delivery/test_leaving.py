@@ -14,7 +14,7 @@ from posthouse.delivery.runner import Runner
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve
 from posthouse.message.envelope import Recipient
-from tests.delivery.far_host import certificate
+from tests.delivery.far_host import FarHost, certificate
 from tests.delivery.leaving import LETTER, far, leaving, run
 
 
@@ -342,5 +342,28 @@ def test_a_stopped_station_gives_back_what_it_did_not_send(database: Configurati
             rows = await house.waiting()
             assert [attempts for _, attempts, _ in rows] == [0, 0, 0, 0]
         await host.stop()
+
+    run(work)
+
+
+def test_ipv6_is_dialled_where_a_host_has_it_unless_it_is_left_out(sqlite: Configuration) -> None:
+    async def work() -> None:
+        four = await far()
+        six = await FarHost().start("::1", four.port)
+        zone = FixedZone({"both.example": {"MX": ["10 mx.both.example."]}, "six.example": {"AAAA": ["::1"]},
+                          "mx.both.example": {"A": ["127.0.0.1"], "AAAA": ["::1"]}})  # fmt: skip
+        async with leaving(sqlite, four.port, zone=zone, ignore_targets=["::/0"]) as house:
+            await house.sends("ben@both.example")
+            await house.runner.settle()
+            assert (len(four.taken), six.connections) == (1, 0)
+        async with leaving(sqlite, four.port, zone=zone) as house:
+            await house.sends("ben@both.example", "ben@six.example")
+            await house.runner.settle()
+            assert sorted((taken.client, *taken.recipients) for taken in six.taken) == [
+                ("::1", "ben@both.example"), ("::1", "ben@six.example"),
+            ]  # fmt: skip
+            assert len(four.taken) == 1
+        await four.stop()
+        await six.stop()
 
     run(work)

@@ -18,6 +18,7 @@ class Answering:
         self.keywords = keywords
         self.commands: list[str] = []
         self.connections = 0
+        self.clients: set[str] = set()  # addresses that questions came from
         self.port = 0
         self._said = asyncio.Event()
 
@@ -34,6 +35,8 @@ class Answering:
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         self.connections += 1
+        name = writer.get_extra_info("peername")
+        self.clients.add(name[0] if name else "")
         with contextlib.suppress(OSError):
             if await self._say(writer, self.replies.get("", "220 mx.far.example ESMTP")):
                 while line := (await reader.readline()).decode().rstrip("\r\n"):

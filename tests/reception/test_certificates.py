@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from posthouse.configuration import Configuration, Tls
-from posthouse.reception.certificates import CertificateError, Certificates, certificates_for, make_own
+from posthouse.operations.cli import cli
+from posthouse.reception.certificates import CertificateError, Certificates, certificates_for, complaints, make_own
 
 
 def shown_to(client_trust: Path, server: ssl.SSLContext, name: str) -> bytes:
@@ -110,3 +112,28 @@ def test_check_config_names_a_certificate_that_does_not_fit_its_key(tmp_path: Pa
     said = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert said.returncode != 0
     assert "c.pem" in said.stderr and "key values mismatch" in said.stderr and "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "mode", "now", "words"),
+    [
+        (["mx.lists.example", "lists.example"], 0o600, 0, []),
+        (["*.lists.example"], 0o640, 0, []),
+        (["www.lists.example", "*.example"], 0o600, 0, ["is not for mx.lists.example"]),
+        (["mx.lists.example"], 0o644, 0, ["can be read or changed by everybody"]),
+        (["mx.lists.example"], 0o600, 4000, ["has ended on"]),
+    ],
+)
+def test_names_that_are_lacking_and_keys_that_others_may_read_are_complained_about(
+    tmp_path: Path, names: list[str], mode: int, now: int, words: list[str]
+) -> None:
+    pem, key = tmp_path / "c.pem", tmp_path / "c.key"
+    make_own(pem, key, names, time.time())
+    key.chmod(mode)
+    chosen = Configuration(hostname="mx.lists.example", tls=Tls(certificate=str(pem), key=str(key)))
+    found = complaints(chosen, time.time() + now * 86400)
+    assert len(found) == len(words) and all(word in one for word, one in zip(words, found, strict=True))
+    file = tmp_path / "posthouse.toml"
+    file.write_text('hostname = "mx.lists.example"\n[tls]\ncertificate = "c.pem"\nkey = "c.key"\n')
+    said = CliRunner().invoke(cli, ["--config", str(file), "check-config"], prog_name="posthouse")
+    assert said.exit_code == 0 and (now or all(f"Warning: [tls] {one}" in said.stderr for one in found))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from posthouse.configuration import Configuration, NextHop, Verification
+from posthouse.configuration import Bulk, Configuration, NextHop, Verification
 from posthouse.database import Bridge
 from posthouse.dns.zone import FixedZone
 from posthouse.reception.callouts import Callouts
@@ -241,3 +241,17 @@ def test_an_address_beyond_ascii_is_asked_about_with_smtputf8_or_refused_where_i
         assert party.primary.asked("MAIL")[-1].endswith(" SMTPUTF8")
 
     run(sqlite, work)
+
+
+def test_the_ways_of_bulk_mail_are_not_asked_about_an_address(sqlite: Configuration) -> None:
+    async def work(party: Party) -> None:
+        everything = Bulk(
+            origins=["transfer", "inside"], return_paths=["*"], source=["127.0.0.9"], hello="bulk.example"
+        )
+        party.configuration = dataclasses.replace(party.configuration, bulk={"all": everything})
+        party.callouts = party.another()
+        assert (await party.says(ANA)).answer == "yes" and (await party.says(NOBODY)).answer == "no"
+        assert party.primary.asked("EHLO") == ["EHLO mx.lists.example"] * 2
+        assert party.primary.clients == {"127.0.0.1"}
+
+    run(sqlite, work, NO)

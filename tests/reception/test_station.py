@@ -150,6 +150,21 @@ def test_starttls_verifies_and_a_renewed_certificate_is_picked_up(opens: Opener,
     until(lambda: shown() != first)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_clients_resume_their_tls_sessions(station: Station, trust: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+    trust.minimum_version = trust.maximum_version = version
+    known: ssl.SSLSession | None = None
+    for resumed in (False, True):
+        talker = Talker(station.place())
+        talker.says("EHLO here", 250)
+        talker.says("STARTTLS", 220)
+        encrypted = trust.wrap_socket(talker.socket, server_hostname="mx.lists.example", session=known)
+        talker.socket = encrypted
+        talker.says("EHLO here", 250)  # the tickets of TLS 1.3 come with the first octets of the server
+        assert encrypted.session_reused is resumed
+        known = encrypted.session
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls_versions_are_refused(station: Station) -> None:
     talker = Talker(station.place())

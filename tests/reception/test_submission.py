@@ -99,6 +99,23 @@ def test_submissions_speaks_tls_from_the_first_octet(opens: Opener, trust: ssl.S
     assert b"with ESMTPSA" in queued()[0]["prefix"]
 
 
+def test_people_behind_firewalls_find_an_open_port_of_either_style(opens: Opener, trust: ssl.SSLContext) -> None:
+    places = {"submission": ["127.0.0.1:0"] * 2, "submissions": ["127.0.0.1:0"] * 2}
+    station = opens(reception=places)
+    for style in places:
+        for number in range(2):
+            first = style == "submissions"
+            talker = Talker(station.place(style, number), tls=trust if first else None)
+            talker.says("EHLO laptop", 250)
+            if not first:
+                talker.starttls(trust)
+                talker.says("EHLO laptop", 250)
+            talker.says(f"AUTH PLAIN {CLEO}", "235 2.7.0")
+            talker.envelope("ben@far.example", return_path="cleo@near.example")
+            talker.content(HERS)
+    assert len(queued()) == 4
+
+
 def test_a_trial_has_a_certificate_of_its_own_so_that_submission_works(opens: Opener, house: object) -> None:
     from posthouse.configuration import Configuration
     from tests.reception.station import changed

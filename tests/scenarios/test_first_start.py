@@ -196,6 +196,19 @@ def test_a_taken_port_is_named_with_its_holder(trial: Trial) -> None:
         assert f"transfer: port {taken} on 127.0.0.1 {ours}; stop that program or choose another port" in ran.stderr
 
 
+def test_status_shows_what_is_bound_and_by_whom(trial: Trial) -> None:
+    trial.start()
+    assert trial.program is not None
+    shown = json.loads(trial.runs("status", "--json"))["listeners"]
+    said = {(one["listener"], one["address"]): one["held"] for one in shown}
+    assert set(said) >= {("transfer", f"127.0.0.1:{trial.transfer}"), ("web", f"127.0.0.1:{trial.web}")}
+    assert {name for name, _ in said} == {"transfer", "submission", "lmtp", "web"}
+    assert all(held.endswith(f"(process {trial.program.process.pid})") for held in said.values()), said
+    trial.program.stop()
+    said = {one["listener"]: one["held"] for one in json.loads(trial.runs("status", "--json"))["listeners"]}
+    assert set(said.values()) == {""}, "nobody holds them now"
+
+
 def test_serving_without_tables_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "posthouse.toml").write_text('data_directory = "new"\n')
     ran = subprocess.run(

@@ -82,6 +82,7 @@ def test_a_scores_mark_goes_with_the_message_and_strangers_cannot_forge_it(sqlit
         house.settles()
         [(_, copy)] = house.outside.copies_for(BEN)
         assert copy.get_all("X-Spam-Score") == ["3.5 (+++)"] and copy["X-Spam-Report"] is None
+    assert len(heard) == 1, "the list's copies are scanned no more"
     assert b"-50.0" not in heard[0] and b"\r\n\r\nAuthentication-Results" not in heard[0]
 
 

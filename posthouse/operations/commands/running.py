@@ -51,7 +51,7 @@ def _run(chosen: configuration.Configuration, only: tuple[str, ...]) -> None:
 
 
 def _check_certificate(chosen: configuration.Configuration) -> None:
-    """End with a sentence when the certificate and key of `[tls]` cannot be used."""
+    """End with a sentence when the certificate and key of `[tls]` cannot be used; warn of what is wrong with them."""
     from posthouse.reception import certificates
 
     if chosen.tls.certificate:
@@ -59,6 +59,8 @@ def _check_certificate(chosen: configuration.Configuration) -> None:
             certificates.certificates_for(chosen, time.time())
         except certificates.CertificateError as error:
             fail(f"[tls] {error}")
+        for sentence in certificates.complaints(chosen, time.time()):
+            click.echo(f"Warning: [tls] {sentence}", err=True)
 
 
 @click.command()
@@ -119,21 +121,20 @@ def status(as_json: bool) -> None:
     """Show what is bound, by which program, and how much waits."""
     from posthouse.database import free_bytes
     from posthouse.queue import operator, verdicts
-    from posthouse.reception import pressure
+    from posthouse.reception import certificates, pressure
 
     chosen = configuration.active()
     late = pressure.late(chosen.flood, now_ms())
     behind = pressure.state(chosen.flood, chosen.limits.minimum_free_disk, late, free_bytes(chosen.data))
-    places = [
-        (name, place)
-        for name in ("transfer", "submission", "submissions", "lmtp")
-        for place in getattr(chosen.reception, name)
-    ]
+    kinds = ("transfer", "submission", "submissions", "lmtp")
+    places = [(name, place) for name in kinds for place in getattr(chosen.reception, name)]
+    places += [("service", place) for place in chosen.service.listen if not place.startswith("/")]
     places += [("web", place) for place in chosen.web.listen]
     rows = [(name, place, supervisor.holder_of(configuration.endpoint(place)[1])) for name, place in places]
     counts = operator.counts()
     checks = verdicts.counted(now_ms() - _DAY)
     warnings = [SOFT] if chosen.reception.soft_refusals else []
+    warnings += [f"[tls] {one}." for one in certificates.complaints(chosen, time.time())]
     if as_json:
         found = [{"listener": name, "address": place, "held": held.strip()} for name, place, held in rows]
         say_json({"listeners": found, "queue": counts, "overdue": late, "come_later": behind,
