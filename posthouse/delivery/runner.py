@@ -101,7 +101,7 @@ class Runner:
     def _build(self) -> None:
         settings, clock = self._configuration.delivery, self._clock
         self._kicked = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._turn, self._tidying = asyncio.Lock(), asyncio.Lock()
         self.claims = Claims()
         self._endings = Endings(
             clock, self._random, settings.give_up_after, self._configuration.reception.soft_refusals
@@ -316,13 +316,14 @@ class Runner:
                 log.exception("looking after the queue failed")
 
     async def _chores(self) -> None:
-        """Reports, warnings, leftovers, and what is no longer used here."""
-        self._next_chores = self._clock() + CHORE_SECONDS
-        now, hostname = self._endings.now(), self._configuration.host
-        await self._bridge.read(returning.write_reports, now, hostname)
-        await self._bridge.read(returning.warn_delayed, now, hostname, self._configuration.delivery.warn_after)
-        await self._bridge.read(sweep.sweep, now, self._configuration.maillog.retention_days)
-        self.remote.tidy()
+        """Reports, warnings, leftovers, and what is no longer used here; once at a time."""
+        async with self._tidying:
+            self._next_chores = self._clock() + CHORE_SECONDS
+            now, hostname = self._endings.now(), self._configuration.host
+            await self._bridge.read(returning.write_reports, now, hostname)
+            await self._bridge.read(returning.warn_delayed, now, hostname, self._configuration.delivery.warn_after)
+            await self._bridge.read(sweep.sweep, now, self._configuration.maillog.retention_days)
+            self.remote.tidy()
 
     async def _keep_time(self) -> None:
         """Begin what lists do by the clock; beside everything else, since it may take long."""
