@@ -73,6 +73,16 @@ def test_a_network_that_is_blocked_for_now_hears_421(opens: Opener) -> None:
     Talker(station.place(), 421)
 
 
+def test_a_blocked_network_is_refused_at_connect_also_where_it_might_relay(opens: Opener) -> None:
+    for relay in ([], ["127.0.0.0/8"]):
+        station = opens(policy={"blocked_networks": ["127.0.0.0/8"]}, reception={"relay_networks": relay})
+        talker = Talker(station.place(), 554)
+        assert talker.greeting.startswith("554 5.7.1 "), talker.greeting
+        station.stop()
+    talker = stranger(opens(policy={"blocked_networks": ["192.0.2.0/24"]}))
+    talker.envelope(GARDEN)
+
+
 def test_an_inside_address_is_for_our_own_hosts_whose_mail_is_known_as_such(opens: Opener) -> None:
     station = opens(policy={"inside_addresses": ["127.0.0.1"]})
     assert "our own hosts" in Talker(station.place(), 554).greeting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,17 @@ def test_lists_of_networks_include_each_other_and_a_name_nobody_knows_is_named(t
         configuration.load(path)
     assert "line 2: networks.office names @fra" in str(refusal.value)
     assert "line 4: reception.relay_networks names @ofice" in str(refusal.value)
+
+
+def test_a_machine_is_not_asked_for_a_name_that_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object) -> str:
+        raise AssertionError("the machine was asked for its name")
+
+    for name in ("gethostname", "getfqdn"):
+        monkeypatch.setattr(socket, name, asked)
+    path = tmp_path / "posthouse.toml"
+    path.write_text('hostname = "mx.club.example"\norigin = "club.example"\n[reception]\nbanner = "Mail"\n')
+    chosen = configuration.load(path)
+    assert (chosen.host, chosen.sending_domain, chosen.reception.banner) == ("mx.club.example", "club.example", "Mail")
+    path.write_text('hostname = "mx.club.example"\n')
+    assert configuration.load(path).sending_domain == "mx.club.example"

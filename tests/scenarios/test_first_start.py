@@ -209,6 +209,21 @@ def test_status_shows_what_is_bound_and_by_whom(trial: Trial) -> None:
     assert set(said.values()) == {""}, "nobody holds them now"
 
 
+def test_the_whole_house_fits_into_a_small_machine(trial: Trial) -> None:
+    said = trial.start()
+    trial.says(line_of(said, "python3 -m posthouse.operations.post"))
+    until(lambda: "[garden] Tomatoes" in trial.outbox(), 10, "the copy is in the outbox")
+    trial.visits(f"/archives/{LIST}/")
+    assert trial.program is not None
+    parent = trial.program.process.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    assert len(children) >= 3
+    rollups = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in (parent, *children)]
+    used = sum(int(match[1]) for text in rollups if (match := re.search(r"(?m)^Pss:\s+(\d+) kB", text)))
+    assert 0 < used < 256 * 1024, "half of a machine with 512 MiB"
+    trial.program.stop()
+
+
 def test_serving_without_tables_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "posthouse.toml").write_text('data_directory = "new"\n')
     ran = subprocess.run(

@@ -46,7 +46,9 @@ def test_a_return_path_that_names_its_recipient_already_is_left_alone(sqlite: Co
     for path in ("news-bounces+ben=far.example@elsewhere.example", "news-bounces@elsewhere.example"):
         with running(dataclasses.replace(sqlite, reception=reception)) as house:
             assert house.outside.sends(path, [BEN], LETTER).startswith("250")
+            assert not [name for name, _ in house.zone.asked if name.endswith("far.example")], "taken without any DNS"
             house.settles()
+            assert house.zone.asked["far.example", "MX"] == 1
             [(return_path, copy)] = house.outside.copies_for(BEN)
             assert return_path == path and copy["Errors-To"] is None
 

@@ -144,6 +144,25 @@ def test_a_domain_moves_with_its_lists_and_is_retired_later(house: House, outsid
     assert house.runs("domains", "rename", "nowhere.example", NEW).exit_code == 1
 
 
+def test_a_list_begins_in_a_temporary_domain_and_moves_to_its_own(house: House, outside: Outside) -> None:
+    temporary, first = "temp.example", "garden@temp.example"
+    house.has_list(first, members=[BEN])
+    outside.posts(OWEN, first, "Before")
+    domains.add(DOMAIN)
+    ran = house.runs("lists", "rename", first, GARDEN)
+    assert ran.exit_code == 0, ran.stderr
+    assert outside.posts(OWEN, first, "To the temporary address").startswith("250")
+    assert outside.posts(OWEN, GARDEN, "To its own address").startswith("250")
+    house.settles()
+    copies = [(path, copy) for path, copy in outside.copies_for(BEN) if "Before" not in copy["Subject"]]
+    assert len(copies) == 2
+    for return_path, copy in copies:
+        assert return_path == "garden-bounces+ben=far.example@lists.example" and GARDEN in copy["List-Post"]
+    assert house.runs("domains", "remove", temporary, "--yes", "--with-old-names").exit_code == 0
+    assert outside.posts(OWEN, first, "Retired").startswith("550")
+    assert outside.posts(OWEN, GARDEN, "Still here").startswith("250")
+
+
 @pytest.mark.parametrize("place", ["site", DOMAIN, GARDEN])
 def test_templates_are_listed_worded_previewed_and_taken_back_in_each_place(house: House, place: str) -> None:
     house.has_list(GARDEN)
@@ -175,6 +194,9 @@ def test_accounts_are_listed_and_their_addresses_and_rights_changed(house: House
     assert answer(house, "accounts", "superuser", WORK)["is_superuser"]
     assert [one["addresses"] for one in answer(house, "accounts", "list", "--staff")] == [[WORK, ANA]]
     assert "administrator" in house.runs("accounts", "show", ANA).stdout
+    given = "correct horse battery\n"
+    assert house.runs("accounts", "password", ANA, given=given + given).exit_code == 0
+    assert accounts.check_password(WORK, given.strip()) and not accounts.check_password(ANA, "a guess")
     assert not answer(house, "accounts", "superuser", ANA, "--remove")["is_superuser"]
     assert answer(house, "accounts", "remove-address", WORK)["addresses"] == [ANA]
     assert house.runs("accounts", "remove-address", ANA).exit_code == 1  # the last one stays

@@ -52,7 +52,7 @@ def test_copies_and_notices_lead_to_the_web_host_and_are_answered_to_the_mail_ho
     assert f"List-Archive: <{WEB}/archives/{GARDEN}/>" in header
     assert f"Archived-At: <{WEB}/archives/{GARDEN}/message/" in header.replace("\r\n ", "")
     assert "List-Post: <mailto:garden@lists.example>" in header
-    assert links_in(header) == {"www.club.example"}
+    assert links_in(header) == {"www.club.example"} and "http://" not in header
     return_path, fields = departure.for_list(creation.show(GARDEN).pk).copy(BEN)
     assert return_path == "garden-bounces+ben=far.example@lists.example"
     assert fields.startswith(f"List-Unsubscribe: <{WEB}/unsubscribe/".encode())

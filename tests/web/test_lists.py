@@ -90,3 +90,12 @@ def test_leaving_is_confirmed_by_a_button(quick_site: Neighbourhood) -> None:
     assert ANA in client.get(confirmation()).content.decode()
     client.post(confirmation())
     assert ANA not in members()
+
+
+def test_the_page_of_a_disabled_list_says_so_and_why(quick_site: Neighbourhood) -> None:
+    creation.set_state(GARDEN, "disabled", "It was abused.", time.time_ns() // 1_000_000)
+    page = quick_site.as_("stranger").get(f"/lists/{GARDEN}/").content.decode()
+    assert "This list is disabled" in page and "It was abused." in page
+    assert f'action="/lists/{GARDEN}/join/"' not in page
+    creation.set_state(GARDEN, "active", "", time.time_ns() // 1_000_000)
+    assert "disabled" not in quick_site.as_("stranger").get(f"/lists/{GARDEN}/").content.decode()
