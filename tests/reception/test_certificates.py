@@ -103,6 +103,20 @@ def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(
     assert shown_to(pem, certificates.context, "mx.lists.example")
 
 
+def test_one_certificate_serves_every_name_that_is_in_it_until_it_is_dropped(tmp_path: Path) -> None:
+    pem, key = tmp_path / "c.pem", tmp_path / "c.key"
+    names = ["mx.lists.example", "lists.example", "temp.example"]
+    make_own(pem, key, names, time.time())
+    certificates = Certificates(pem, key)
+    for name in names:
+        shown_to(pem, certificates.context, name)
+    make_own(pem, key, names[:2], time.time())
+    assert certificates.refresh()
+    shown_to(pem, certificates.context, "lists.example")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shown_to(pem, certificates.context, "temp.example")
+
+
 def test_check_config_names_a_certificate_that_does_not_fit_its_key(tmp_path: Path) -> None:
     make_own(tmp_path / "c.pem", tmp_path / "c.key", ["mx.lists.example"], time.time())
     make_own(tmp_path / "other.pem", tmp_path / "c.key", ["mx.lists.example"], time.time())
