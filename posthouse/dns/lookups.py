@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import dns.exception
@@ -98,6 +99,7 @@ class Lookups(ABC):
         return [_text(record.target) for record in answer.records[:MOST_RECORDS]]
 
 
+@lru_cache(maxsize=4_096)  # the same names are asked for again and again
 def absolute(name: str) -> dns.name.Name:
     """A name as a question: never completed by a search list. Raises NoSuchName when it breaks the rules for names."""
     try:

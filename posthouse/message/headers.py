@@ -39,7 +39,24 @@ def split(content: bytes) -> tuple[bytes, int]:
     return content[start:end], body
 
 
-def _scan(content: bytes) -> tuple[int, list[_Span], int, int]:
+_Scanned = tuple[int, list[_Span], int, int]
+_REMEMBERED = 64 * 1024  # octets of a content that may be kept until the next one comes
+_last: tuple[bytes, _Scanned] = (b"", (0, [], 0, 0))
+
+
+def _scan(content: bytes) -> _Scanned:
+    """The fields; several rooms look at the same header one after another, so the last one is remembered."""
+    global _last
+    known, found = _last
+    if known == content:
+        return found
+    found = _read(content)
+    if len(content) <= _REMEMBERED:
+        _last = (content, found)
+    return found
+
+
+def _read(content: bytes) -> _Scanned:
     position = 0
     if content[:5] == b"From " or content[:6] == b">From ":
         line = _FROM_LINE.match(content, 0, 2_000)
@@ -95,6 +112,10 @@ class Fields:
     def count(self, name: str) -> int:
         """How many fields have this name."""
         return len(self._index.get(name.lower().encode("utf-8", "replace"), ()))
+
+    def repeated(self) -> set[str]:
+        """The names, in lower case, that several fields have."""
+        return {name.decode("ascii") for name, spans in self._index.items() if len(spans) > 1}
 
     def first(self, name: str) -> str | None:
         """The unfolded value (RFC 5322 §2.2.3) of the first field of this name, encoded words as written, or None."""

@@ -6,6 +6,8 @@ One pass in blocks, bounded in memory whatever the message is. Read in this orde
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from posthouse.configuration import Policy
 from posthouse.content.spool import Spooled
 from posthouse.reception.content_checks.header import faults
@@ -24,7 +26,7 @@ def findings(header: bytes, content: Spooled, settings: Policy, utf8: bool = Fal
     then. An empty body is nothing wrong (D17). Never raises for what a message may be.
     """
     found = [("header", fault) for fault in faults(header, utf8)]
-    walker = Walker(Endings(settings.bad_attachments))
+    walker = Walker(_endings(tuple(settings.bad_attachments)))
     if content.octets is not None:
         octets = content.octets
         for start in range(0, len(octets), BLOCK):
@@ -36,3 +38,9 @@ def findings(header: bytes, content: Spooled, settings: Policy, utf8: bool = Fal
                 walker.feed(block)
     walker.close()
     return tuple(dict.fromkeys((*found, *walker.found)))
+
+
+@lru_cache(maxsize=16)
+def _endings(endings: tuple[str, ...]) -> Endings:
+    """They are the same for every message."""
+    return Endings(endings)

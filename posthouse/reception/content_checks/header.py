@@ -14,6 +14,7 @@ ALONE = (
     "From", "Date", "Sender", "Reply-To", "To", "Cc", "Bcc", "Message-ID", "In-Reply-To", "References", "Subject",
     "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition",
 )  # fmt: skip
+_ALONE = frozenset(name.lower() for name in ALONE)
 
 
 def faults(header: bytes, utf8: bool = False) -> Iterator[str]:
@@ -39,9 +40,10 @@ def faults(header: bytes, utf8: bool = False) -> Iterator[str]:
         yield "it has no Date"
     elif parse_date(fields.first("date") or "") is None:
         yield "its Date cannot be read"
-    for name in ALONE:
-        count = fields.count(name)
-        if count > 1:
-            yield f"it has {count} {name} fields"
+    repeated = fields.repeated()
+    if not repeated.isdisjoint(_ALONE):
+        for name in ALONE:
+            if name.lower() in repeated:
+                yield f"it has {fields.count(name)} {name} fields"
     if not utf8 and not header.isascii():
         yield "its header has octets beyond ASCII and came without SMTPUTF8"
