@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,8 +18,13 @@ LONGEST = 500  # characters of an expression
 READ = 10_000  # characters of a text that are searched
 ONE_SEARCH = 0.05  # seconds
 ALL_SEARCHES = 0.5  # seconds, for one posting: the list's other mail waits meanwhile
+MOST_WRITTEN_OUT = 5_000  # letters, groups and the like when every counted repetition is written out
 _TRIED_ON = 1_000  # characters of the texts an expression is tried on before it is kept
 _TRIAL = 0.03
+# An escaped letter or property, a class of letters, a repetition with its numbers, or any letter.
+_PIECE = re.compile(r"\\[pPN]\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{([0-9]*,?[0-9]*)\}[?+]?|.", re.DOTALL)
+# Comments, POSIX classes and classes in classes: where they end is not looked for.
+_TANGLED = re.compile(r"\[:|\(\?(?:#|[A-Za-z0-9-]*V)")
 
 
 def checked(pattern: str) -> str:
@@ -31,6 +38,10 @@ def checked(pattern: str) -> str:
         raise ValueError("refers to itself, which is not allowed here")
     if regex.search(r"(?<!\\[pPNLx])\{[^{}]*[A-Za-z<][^{}]*\}", pattern):
         raise ValueError("asks for approximate matches, which are not allowed here")
+    if regex.search(r"\(\?[A-Za-z0-9]*x", pattern):  # what is measured below must be what is compiled
+        raise ValueError("asks for spaces without meaning (x), which are not allowed here")
+    if _written_out(pattern) > MOST_WRITTEN_OUT:
+        raise ValueError("repeats too much too often: lower the numbers in braces")
     try:
         compiled = _compiled(pattern)
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:
@@ -44,10 +55,41 @@ def checked(pattern: str) -> str:
     return pattern
 
 
+def _written_out(pattern: str) -> int:
+    """How large an expression is with its counted repetitions written out, at most: the compiler does write them out,
+    and a few of them in one another would take all the memory there is. 0 for what cannot be that large."""
+    if "{" not in pattern:
+        return 0
+    if _TANGLED.search(pattern):
+        counts = [int(number) for number in re.findall(r"[0-9]+", pattern)]
+        return len(pattern) * math.prod(max(1, one) for one in counts)
+    sizes, last = [0], 0  # of the groups that are open, and of what a repetition would repeat
+    for found in _PIECE.finditer(pattern):
+        piece = found[0]
+        if piece == "(":
+            sizes.append(0)
+            last = 0
+            continue
+        if piece == ")" and len(sizes) > 1:
+            last = sizes.pop() + 1
+        elif found[1] is not None:
+            counts = [int(number) for number in found[1].split(",") if number]
+            more = last * max(counts, default=1)
+            sizes[-1] += more - last
+            last = more
+            continue
+        else:
+            last = 1
+        sizes[-1] += last
+    return sum(sizes)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> regex.Pattern[str]:
     import regex  # not before the first expression: most houses have none
 
+    if _written_out(pattern) > MOST_WRITTEN_OUT:  # kept by an older version
+        raise MemoryError
     return regex.compile(pattern, regex.IGNORECASE | regex.V0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from posthouse import maillog
 from posthouse.directory import accounts, addresses
 from posthouse.directory.models import Address
-from posthouse.lists import bans, creation, roster
+from posthouse.lists import bans, creation, expressions, roster
 from posthouse.lists.errors import BadSetting, JoiningClosed
 from posthouse.lists.models import HeldPosting, MailingList, Membership
 from posthouse.lists.moderation import header_matches
@@ -352,6 +352,30 @@ def test_an_expression_that_runs_away_costs_a_moment_and_a_person_looks(monkeypa
     header_matches.HeaderMatch.objects.update(pattern="(a+)+$")
     posts(ANA, "x", GARDEN, "Beans", NOW, f"X-Long: {'a' * 900}!")
     assert verdict() == ("hold", "expression")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(((a{1000}){1000}){1000})", "((((a{99}){99}){99}){99})", "a{9999999999}", "(?:a{1000}){2,1000}",
+        r"(\)a{1000}){1000}", "(a{1000}[)]){1000}", "(a{1000}[]()]){1000}", "(a{1000}[[:alpha:])]){1000}",
+        "(?V1)(a{1000}[[x])]){1000}", "(a{2500}(?#()){500}", "(?x)((a{1000}) {1000})", r"\p{L}{1000000}",
+    ],
+)  # fmt: skip
+def test_an_expression_that_would_fill_the_memory_is_not_even_compiled(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"repeat|spaces"):
+        expressions.checked(pattern)
+
+
+def test_numbers_in_braces_are_fine_where_they_are_small() -> None:
+    for pattern in (
+        r"^\d{1,3}(\.\d{1,3}){3}$",
+        "[a-f0-9]{32}-[a-f0-9]{64}",
+        "(?:[[:alpha:]]{2,9}){3}",
+        "a{1000}",
+    ):
+        assert expressions.checked(pattern) == pattern
+    assert expressions.Patience().finds("(((a{1000}){1000}){1000})", "aaa") is False, "kept by an older version"
 
 
 @sqlite
