@@ -159,16 +159,15 @@ class Ending:
         tags = self._tags()
         discarded = next((scan.scanner for scan in facts.scans if scan.result == "discard"), "")
         if discarded:
-            self.thrown_away = True
-            path = facts.return_path
-            maillog.discarded(int(self.now * 1000), self.item, path, facts.visit.address, discarded, found)
-            return queued_as(name_of(self.item))
+            return self._thrown_away(discarded, found)
         try:
             done = await finished(self.content, facts.scans, talk.desk.configuration, facts.visit.role == STRANGER)
         except StorageFull as trouble:
             return talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
         self.content, self.above = done.content, done.prefix
         people = await self._edited(taken, done)
+        if not people:  # as Postfix and Sendmail have it: a message without recipients goes to nobody
+            return self._thrown_away("a milter, which took every recipient away", found)
         reply = await self.keep(people, tags, found, done.return_path)
         if reply.positive:
             talk.desk.tally.add("", ACCEPT)
@@ -177,8 +176,20 @@ class Ending:
             gathering.welcome(facts, [one.address for one in taken], [name for name, _ in tags])
         return reply
 
+    def _thrown_away(self, by: str, found: str) -> Reply:
+        """It is accepted, and nobody gets it; the maillog says on whose word."""
+        self.thrown_away = True
+        visit = self.facts.visit
+        maillog.discarded(int(self.now * 1000), self.item, self.facts.return_path, visit.address, by, found)
+        if self.content.octets is None:  # edited into a file meanwhile
+            self.content.discard()
+        return queued_as(name_of(self.item))
+
     async def _edited(self, taken: tuple[Recipient, ...], done: Finished) -> tuple[Recipient, ...]:
-        """The recipients as milters want them; a milter may send anywhere, but not to what does not exist."""
+        """The recipients as milters want them; a milter may send anywhere, but not to what does not exist.
+
+        One that exists nowhere, or cannot be looked up now, leaves the others as they were: no mail is lost for it.
+        """
         if not (done.added or done.removed):
             return taken
         gone = {key(address) for address in done.removed}
@@ -190,9 +201,10 @@ class Ending:
                 destination = None
             if destination is None or isinstance(destination, Refused):
                 _log.warning("A milter adds the recipient %s, which leads nowhere; left out", address)
+                kept = kept or {key(one.address): one for one in taken}
             else:
                 kept.setdefault(key(address), Recipient(address))
-        return tuple(kept.values()) or taken
+        return tuple(kept.values())
 
     def keep(
         self, taken: tuple[Recipient, ...], tags: Sequence[tuple[str, str]] = (), found: str = "",

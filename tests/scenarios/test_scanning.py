@@ -166,6 +166,19 @@ def test_what_a_milter_throws_away_is_accepted_kept_by_nobody_and_in_the_log(sql
         assert event["by"] == "m"
 
 
+def test_a_message_from_which_a_milter_takes_every_recipient_goes_to_nobody(sqlite: Configuration) -> None:
+    it = Filter(answers={b"E": [b"-<" + GARDEN.encode() + b">\0", b"c"]})
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        assert queued() == []
+        maillog.flush()
+        [event] = events("discarded")
+        assert event["by"] == "a milter, which took every recipient away"
+        it.answers = {b"E": [b"+<nobody@lists.example>\0", b"-<" + GARDEN.encode() + b">\0", b"c"]}
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        assert [message["recipients"] for message in queued()] == [[GARDEN]], "for a wrong address nothing is lost"
+
+
 def test_a_milter_that_is_away_defers_at_rcpt_where_that_is_wished(sqlite: Configuration) -> None:
     away = Scanner(kind="milter", servers=[f"127.0.0.1:{free_port()}"], when_down="defer")
     with guarded(sqlite, m=away) as house:
