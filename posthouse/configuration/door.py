@@ -24,7 +24,8 @@ class Greylist:
         "so pools of hosts without SPF and DKIM get through too. 0: never.",
     )
     network_after: int = setting(
-        5, "Sending domains that came again from one network, after which all that comes from there is let in. 0: never."
+        5,
+        "Sending domains that came again from one network, after which all that comes from there is let in. 0: never.",
     )
     known_destinations: bool = setting(
         True, "Domains that mail of ours went to are no strangers, where SPF or DKIM proves that it is they who send."
@@ -60,7 +61,9 @@ class Flood:
     account_window: int = setting(3600, "Seconds of the window for accounts.")
     messages_per_account: int = setting(600, "Most messages of one account in its window.")
     recipients_per_account: int = setting(5000, "Most recipients of one account in its window.")
-    exempt_networks: list[str] = setting([], "Networks that are not counted: your own hosts, big forwarders.", "networks")
+    exempt_networks: list[str] = setting(
+        [], "Networks that are not counted: your own hosts, big forwarders.", "networks"
+    )
     remembered: int = setting(100_000, "Most counters that each process holds in memory.")
     behind: int = setting(
         200_000,

@@ -97,11 +97,12 @@ class Daemon:
     def stop(self) -> None:
         """End it and what it began: they are a session of their own."""
         if self.process is not None:
+            group, self.process = self.process, None
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-            self.process = None
-            until(lambda: not answers(self.port), 20, f"{self.name} ends")
+                os.killpg(group.pid, signal.SIGKILL)
+            group.wait(10)
+            # Asking the port would not do: another test may have been given it meanwhile.
+            until(lambda: not _alive(group.pid), 20, f"{self.name} ends")
 
     def said(self) -> str:
         """What it wrote."""
@@ -241,3 +242,13 @@ def running(daemon: Daemon) -> Iterator[Daemon]:
     finally:
         daemon.stop()
         shutil.rmtree(daemon.folder, ignore_errors=True)
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of this group is left that has not ended."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False

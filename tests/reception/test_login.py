@@ -69,6 +69,7 @@ def test_the_right_password_signs_in_and_the_wrong_one_and_the_unknown_sound_the
         assert await signs_in(door, "192.0.2.1", "no address", "", "") is catalogue.AUTH_FAILED
 
     asyncio.run(scene())
+    door.close()  # what it writes in the background, events with it, is written then
     maillog.flush()
     kinds = [row[0] for row in bridge_to.fetch("SELECT kind FROM queue_event ORDER BY id")]
     assert kinds == ["signed-in", *["sign-in-refused"] * 3]
