@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import smtplib
 import socket
 import subprocess
 import sys
@@ -207,6 +208,22 @@ def test_status_shows_what_is_bound_and_by_whom(trial: Trial) -> None:
     trial.program.stop()
     said = {one["listener"]: one["held"] for one in json.loads(trial.runs("status", "--json"))["listeners"]}
     assert set(said.values()) == {""}, "nobody holds them now"
+
+
+def test_mail_and_pages_are_served_over_ipv6_too(trial: Trial) -> None:
+    path = trial.data / "posthouse.toml"
+    text = path.read_text()
+    for port in (trial.transfer, trial.web):
+        text = text.replace(f'["127.0.0.1:{port}"]', f'["127.0.0.1:{port}", "[::1]:{port}"]')
+    path.write_text(text)
+    trial.start()
+    assert trial.program is not None
+    with smtplib.SMTP("::1", trial.transfer, timeout=20) as client:
+        assert client.ehlo("client.far.example")[0] == 250
+    for host in ("127.0.0.1", "[::1]"):
+        status, page = trial.visits(f"http://{host}:{trial.web}/lists/{LIST}/")
+        assert status == 200 and LIST in page, host
+    trial.program.stop()
 
 
 def test_the_whole_house_fits_into_a_small_machine(trial: Trial) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import jinja2
 import pytest
@@ -242,3 +243,14 @@ def test_templates_are_compiled_once_and_a_full_disk_does_not_stop_the_site(
 
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
     environment(loader=templates).get_template("base.html")
+
+
+def test_crawlers_are_told_which_pages_are_worth_their_while(quick_site: Neighbourhood) -> None:
+    told = quick_site.as_("stranger").get("/robots.txt").content.decode().splitlines()
+    assert told[0] == "User-agent: *" and all(line.startswith("Disallow: /") for line in told[1:])
+    rules = [re.escape(line.removeprefix("Disallow: ")).replace(r"\*", ".*") for line in told[1:]]  # RFC 9309 §2.2.3
+    letter = f"/archives/{GARDEN}/message/{quick_site.key(1)}"
+    for path in ("/", f"/lists/{GARDEN}/", f"/archives/{GARDEN}/", f"{letter}/"):
+        assert not any(re.match(rule, path) for rule in rules), path
+    for path in ("/search?q=x", "/sign-in/", f"{letter}/raw", f"/archives/{GARDEN}/mbox", f"/archives/{GARDEN}/search"):
+        assert any(re.match(rule, path) for rule in rules), path
