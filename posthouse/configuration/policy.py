@@ -72,6 +72,12 @@ class Policy:
     inside_networks: list[str] = setting(
         [], "Who may connect to `inside_addresses`; relay networks always may.", "networks"
     )
+    trusted_sealers: list[str] = setting(
+        [],
+        "Forwarders and lists whose ARC seal is believed: where such a one says that DMARC passed before it changed "
+        "the message, `dmarc` does not hold.",
+        "domains",
+    )
     bad_standing: float = setting(
         0.9, "The part of what came from a network and domain that must have been bad for `standing` to hold."
     )

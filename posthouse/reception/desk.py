@@ -150,7 +150,8 @@ def decision_of(chosen: configuration.Configuration) -> Decision:
     relays = bool(chosen.reception.relay_domains)
     unverified = chosen.verification.when_down == "accept"
     scanned = {pair for scanner in chosen.scanners.values() for pair in scanner.trusted}
-    return Decision(chosen.policy, Rules(chosen.policy, chosen.host, chosen.hosts, relays, unverified, scanned))
+    rules = Rules(chosen.policy, chosen.host, chosen.hosts, relays, unverified, scanned, chosen.names)
+    return Decision(chosen.policy, rules)
 
 
 def asked_for(chosen: configuration.Configuration) -> frozenset[str]:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 OF_VISIT = frozenset(("client_name", "listing", "standing", "helo_domain"))
 OF_ENVELOPE = frozenset(("sender_domain", "domain_listing", "spf", "callout"))
 OF_BAD_PEOPLE = frozenset(("dns_lists", "domain_lists", "spf", "spam", "virus"))  # what speaks against a network
-OF_CONTENT = frozenset(("evidence", "findings", "author_callouts", "waiting", "scans"))
+OF_CONTENT = frozenset(("evidence", "proven_standing", "findings", "author_callouts", "waiting", "scans"))
 
 
 class Blocklists(Protocol):
@@ -306,6 +306,11 @@ class Gathering:
             else:
                 facts.spf = facts.evidence.sender or facts.evidence.helo
                 self._visit.client_name = facts.evidence.client_name
+        if "proven_standing" in needs and sources.reputation is not None and facts.proven:
+            try:
+                facts.standing = await sources.reputation.of(self._visit.address, facts.proven)
+            except Exception:
+                _log.exception("What was seen before was not found out for a fault of ours")
         if "findings" in needs and sources.findings is not None:
             try:
                 facts.findings = await sources.findings(facts.header, content, utf8)
@@ -367,7 +372,7 @@ class Gathering:
     def _learn(self, facts: Facts, good: bool) -> None:
         if self._sources.reputation is not None:
             try:
-                self._sources.reputation.learn(self._visit.address, proven(facts), good)
+                self._sources.reputation.learn(self._visit.address, facts.proven, good)
             except Exception:
                 _log.exception("What became of a message was not remembered for a fault of ours")
 
@@ -375,16 +380,6 @@ class Gathering:
         task = self._tasks.pop((need, ""), None)
         if task is not None:
             task.cancel()
-
-
-def proven(facts: Facts) -> str:
-    """The domain that is proved to have sent a message: by DKIM, else by SPF; "" for none."""
-    evidence = facts.evidence
-    if evidence is None:
-        return ""
-    author = evidence.dmarc.domain if evidence.dmarc.result == "pass" else ""
-    by_spf = (evidence.sender or evidence.helo).domains
-    return author or next(iter(evidence.dkim.domains), "") or next(iter(by_spf), "")
 
 
 async def _keep(where: Any, name: str, asked: Awaitable[Any]) -> None:

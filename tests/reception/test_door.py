@@ -7,16 +7,20 @@ import base64
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 
+from posthouse.authenticity.arc_sealing import seal
+from posthouse.authenticity.dkim_signing import body_hash
 from posthouse.directory import accounts, domains, sending
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve as serve_zone
 from posthouse.queue import trace, verdicts
 from posthouse.reception.evidence import Evidence
+from tests.authenticity.letters import RSA, record
 from tests.reception.conftest import PASSWORD, Opener
 from tests.reception.station import LETTER, Station, Talker, events, queued
 
@@ -34,6 +38,8 @@ def dns() -> Iterator[dict[str, list[str]]]:
     zone.put("far.example", "TXT", '"v=spf1 ip4:192.0.2.1 -all"')
     zone.put("mx.far.example", "A", "192.0.2.1")
     zone.put("null.example", "MX", "0 .")
+    zone.put("_dmarc.strict.example", "TXT", '"v=DMARC1; p=reject"')
+    zone.put("rsa._domainkey.relay.example", "TXT", record(RSA))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     host, port = asyncio.run_coroutine_threadsafe(stack.enter_async_context(serve_zone(zone)), loop).result(10)
@@ -253,6 +259,24 @@ def test_evidence_that_cannot_be_put_into_words_loses_no_mail(
     talker.envelope(GARDEN)
     talker.content(LETTER)
     assert queued()[0]["prefix"].startswith(b"X-Posthouse-Tag: spf (127.0.0.1 may not send for far.example)\r\n")
+
+
+@pytest.mark.parametrize("trusted", [[], ["relay.example"]])
+def test_mail_that_a_trusted_list_changed_is_judged_by_what_it_saw(
+    opens: Opener, dns: dict[str, list[str]], trusted: list[str]
+) -> None:
+    station = opens(
+        dns=dns, evidence={"enabled": True, "reverse": False},
+        policy={"dmarc": "refuse", "spf": "off", "trusted_sealers": trusted},
+    )  # fmt: skip
+    letter = LETTER.replace(b"far.example", b"strict.example")
+    header, _, body = letter.partition(b"\r\n\r\n")
+    saw = "relay.example; dmarc=pass header.from=strict.example"
+    sealed = seal(header + b"\r\n", body_hash([body]), saw, "none", "relay.example", "rsa", RSA, now=time.time())
+    talker = stranger(station)
+    talker.says("MAIL FROM:<club-bounces@relay.example>", 250)
+    talker.says(f"RCPT TO:<{GARDEN}>", 250)
+    talker.content(sealed + letter, 250 if trusted else "550 5.7.1")
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from posthouse.address import mailboxes
+from posthouse.authenticity import results
 from posthouse.message.headers import Fields
+from posthouse.reception.evidence import Evidence
 from posthouse.reception.policy.facts import Facts, Listing, Rights, Scan
 from posthouse.reception.policy.question import (
     ACCOUNT,
@@ -19,6 +21,7 @@ from posthouse.reception.policy.question import (
     Rules,
     a_labels,
     address_key,
+    names_above,
     takes_reports,
 )
 from posthouse.smtp import catalogue
@@ -78,6 +81,14 @@ def standing(facts: Facts, rules: Rules, recipient: str) -> str | None:
     return f"{found.badness:.0%} of what came from this network{about} was bad"
 
 
+def proven_standing(facts: Facts, rules: Rules, recipient: str) -> str | None:
+    """Nearly all that came before in the name of the domain that SPF or DKIM proves was bad."""
+    found = facts.standing
+    if found is None or not found.domain or found.badness < rules.bad_standing:
+        return None
+    return f"{found.badness:.0%} of what came from {found.domain} and this network was bad"
+
+
 def helo_name(facts: Facts, rules: Rules, recipient: str) -> str | None:
     """Neither a full name nor an address literal (RFC 5321 §4.1.1.1)."""
     helo = facts.visit.helo
@@ -115,11 +126,9 @@ def blocked_sender(facts: Facts, rules: Rules, recipient: str) -> str | None:
     name = address.rpartition("@")[2]
     if address in rules.senders or name in rules.senders:
         return f"{facts.return_path} is in blocked_senders"
-    above = name
-    while above:
-        if f".{above}" in rules.senders and above != name:
+    for above in names_above(name):
+        if f".{above}" in rules.senders:
             return f"{facts.return_path} is in blocked_senders (.{above})"
-        above = above.partition(".")[2]
     return None
 
 
@@ -223,9 +232,27 @@ def dmarc(facts: Facts, rules: Rules, recipient: str) -> str | None:
     if facts.evidence is None:
         return None
     found = facts.evidence.dmarc
-    if found.result != "fail" or found.policy not in ("quarantine", "reject"):
+    if found.result != "fail" or found.policy not in ("quarantine", "reject") or _vouched(facts.evidence, rules):
         return None
     return f"{found.domain} asks for {found.policy}"
+
+
+def _vouched(evidence: Evidence, rules: Rules) -> bool:
+    """Whether a sealer that we trust saw DMARC pass before the message was changed (RFC 8617 §7.2.1).
+
+    From the newest seal back, as far as every seal is of somebody we trust.
+    """
+    if evidence.arc.result != "pass":
+        return False
+    for link in reversed(evidence.arc.links):
+        if not rules.trusts_sealer(link.domain):
+            return False
+        reported = results.read(link.results)
+        for method in reported.methods if reported is not None else ():
+            author = method.value("header.from") or evidence.dmarc.domain
+            if (method.name, method.result) == ("dmarc", "pass") and a_labels(author) == evidence.dmarc.domain:
+                return True
+    return False
 
 
 def _found(name: str) -> Judge:
@@ -306,6 +333,7 @@ CHECKS = (
     _check("sender_rights", CONTENT, author_rights, catalogue.NOT_YOUR_ADDRESS, meets=_ACCOUNT),
     _check("author_callout", CONTENT, author_callout, catalogue.AUTHOR_UNKNOWN, needs=("author_callouts",)),
     _check("dkim", CONTENT, dkim, catalogue.DKIM_FAILED, needs=("evidence",)),
+    _check("standing", CONTENT, proven_standing, catalogue.BAD_STANDING, needs=("evidence", "proven_standing")),
     _check("dmarc", CONTENT, dmarc, catalogue.DMARC_FAILED, needs=("evidence",)),
     _check("header", CONTENT, _found("header"), catalogue.BAD_HEADER, needs=("findings",)),
     _check("attachment", CONTENT, _found("attachment"), catalogue.BAD_ATTACHMENT, needs=("findings",)),

@@ -178,3 +178,14 @@ class Facts:
     findings: tuple[tuple[str, str], ...] = ()  # of the content checks that need no scanner: (check, reason)
     scans: tuple[Scan, ...] = ()
     item: int = 0  # the queue id it will have when it is accepted; 0 before its content has come
+    standing: Standing | None = None  # of the network and of the domain that proved to have sent it
+
+    @property
+    def proven(self) -> str:
+        """The domain that is proved to have sent it: the author's by DMARC, else by DKIM, else by SPF; "" for none."""
+        found = self.evidence
+        if found is None:
+            return ""
+        author = found.dmarc.domain if found.dmarc.result == "pass" else ""
+        by_spf = (found.sender or found.helo).domains
+        return author or next(iter(found.dkim.domains), "") or next(iter(by_spf), "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from posthouse import configuration
@@ -26,15 +26,18 @@ class Rules:
         relays: bool = True,
         unverified: bool = False,
         scanned: Collection[tuple[str, str]] = (),
+        names: Callable[[list[str]], list[str]] = list,
     ) -> None:
-        """`hosts` expands `@NAME`; `relays`: mail is passed on for somebody; `unverified`: also for recipients that
-        cannot be verified now; `scanned`: (listener, role) of visits whose mail a scanner was told to look at."""
+        """`hosts` and `names` expand `@NAME` of networks and domains; `relays`: mail is passed on for somebody;
+        `unverified`: also for recipients that cannot be verified now; `scanned`: (listener, role) of visits whose
+        mail a scanner was told to look at."""
         self.host = host.lower().rstrip(".")
         self.blocked = Networks(hosts(policy.blocked_networks))
         self.inside_addresses = frozenset(policy.inside_addresses)
         self.inside = Networks(hosts(policy.inside_networks))
         self.client_listed_at, self.domain_listed_at = policy.dns_lists_at, policy.domain_lists_at
         self.bad_standing = policy.bad_standing
+        self._sealers = frozenset(_normal(entry) for entry in names(policy.trusted_sealers))
         self.senders = frozenset(_normal(entry) for entry in policy.blocked_senders)
         named = {
             "blocked": policy.blocked_networks,
@@ -45,6 +48,10 @@ class Rules:
         self.idle = frozenset(idle if relays else idle | {"recipient"})
         self.unverified = unverified
         self.scanned = frozenset(scanned)
+
+    def trusts_sealer(self, domain: str) -> bool:
+        """Whether what this domain says of a message that it sealed (ARC) is believed."""
+        return domain in self._sealers or any(f".{above}" in self._sealers for above in names_above(domain))
 
 
 Judge = Callable[[Facts, Rules, str], str | None]
@@ -97,6 +104,13 @@ def _normal(entry: str) -> str:
         return address_key(entry)
     dot = "." if entry.startswith(".") else ""
     return dot + a_labels(entry.removeprefix("."))
+
+
+def names_above(domain: str) -> Iterator[str]:
+    """Every name that a domain stands under, the nearest first."""
+    while "." in domain:
+        domain = domain.partition(".")[2]
+        yield domain
 
 
 def a_labels(domain: str) -> str:

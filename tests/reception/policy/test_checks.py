@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from posthouse.authenticity.arc import Arc
+from posthouse.authenticity.arc import Arc, Link
 from posthouse.authenticity.dkim import Dkim, Signature
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.authenticity.spf import Spf
@@ -235,6 +235,41 @@ def test_dmarc_holds_when_its_domain_asks_for_something() -> None:
         found = facts(evidence=evidence(dmarc=Dmarc("fail", "far.example", policy)))
         assert (reason("dmarc", found) is not None) is holds
     assert reason("dmarc", facts(evidence=evidence(dmarc=Dmarc("pass", "far.example", "reject")))) is None
+
+
+def test_a_trusted_sealer_who_saw_dmarc_pass_is_believed_and_nobody_else() -> None:
+    trusting = Rules(
+        dataclasses.replace(POLICY, trusted_sealers=["lists.far.example", ".club.example"]), "mx.lists.example"
+    )
+    saw = "lists.far.example; dmarc=pass header.from=ana.example; spf=pass smtp.mailfrom=ana.example"
+
+    def link(instance: int, domain: str, said: str = saw) -> Link:
+        return Link(instance, domain, "s", domain, said)
+
+    def judged(rules: Rules, *links: Link, result: str = "pass") -> str | None:
+        found = dataclasses.replace(
+            evidence(dmarc=Dmarc("fail", "ana.example", "reject")), arc=Arc(result, links=links)
+        )
+        return reason("dmarc", facts(evidence=found), rules=rules)
+
+    assert judged(trusting, link(1, "lists.far.example")) is None
+    assert judged(trusting, link(1, "mail.club.example")) is None
+    assert judged(RULES, link(1, "lists.far.example")), "nobody is trusted unless somebody says so"
+    assert judged(trusting, link(1, "lists.far.example"), result="fail")
+    assert judged(trusting, link(1, "club.example")) and judged(trusting, link(1, "evil.example"))
+    assert judged(trusting, link(1, "evil.example"), link(2, "lists.far.example", "x; dmarc=fail; arc=pass"))
+    assert judged(trusting, link(1, "a.club.example"), link(2, "lists.far.example", "x; dmarc=fail; arc=pass")) is None
+    assert judged(trusting, link(1, "lists.far.example"), link(2, "evil.example"))
+    assert judged(trusting, link(1, "lists.far.example", "x; dmarc=pass header.from=other.example"))
+    assert judged(trusting, link(1, "lists.far.example", "nonsense")) and judged(trusting)
+
+
+def test_the_standing_of_a_proven_domain_counts_at_the_end_of_the_content() -> None:
+    assert reason("standing", facts(standing=Standing(5, 0, "spam.example", 0, 900))) == (
+        "99% of what came from spam.example and this network was bad"
+    )
+    assert reason("standing", facts(standing=Standing(0, 0, "spam.example", 0, 3))) is None
+    assert reason("standing", facts(standing=Standing(0, 900))) is None, "the network alone was judged at RCPT"
 
 
 def test_findings_and_scans_hold() -> None:
