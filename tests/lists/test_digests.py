@@ -71,6 +71,16 @@ def test_who_reads_digests_gets_no_copy_and_one_digest_of_their_kind() -> None:
     assert kinds == {BEN: "text/plain", CLEO: "multipart/mixed", EVE: "text/plain"}
 
 
+@sqlite
+def test_the_contents_of_a_digest_are_told_in_the_language_of_the_list() -> None:
+    has_list(members=[ANA], preferred_language="fr")
+    reads(BEN, PLAIN)
+    posts(ANA)
+    posts(ANA, text="And ripe ones.\r\n")
+    digests.send(GARDEN, NOW + HOUR)
+    assert "Sujets de ce numéro (2 messages) :" in text_of(only_digest())
+
+
 @both
 def test_a_gathered_posting_is_kept_by_reference_and_let_go_with_the_digest() -> None:
     has_list(members=[ANA], archive_policy="never")

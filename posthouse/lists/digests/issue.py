@@ -15,6 +15,7 @@ from posthouse.lists import notices
 from posthouse.lists.arrived import joined
 from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.models import MailingList
+from posthouse.lists.sentences import in_language
 from posthouse.message.compose import with_crlf
 from posthouse.message.dates import format_date
 from posthouse.message.headers import Fields
@@ -71,7 +72,8 @@ class Issue:
     def topics(self) -> str:
         """The line above the table of contents."""
         count = len(self.entries)
-        return f"Topics in this issue ({count} message{'s' if count != 1 else ''}):"
+        text = "Topics in this issue (1 message):" if count == 1 else f"Topics in this issue ({count} messages):"
+        return in_language(text, self.mailing_list.preferred_language)
 
     @property
     def contents(self) -> str:
@@ -106,7 +108,8 @@ def _entry(mailing_list: MailingList, number: int, row: DigestPosting, body: kee
     except (ContentError, OSError):
         content = None
     if content is None:
-        content = f"Subject: (lost)\r\n\r\n{_LOST}\r\n".encode()
+        lost = in_language(_LOST, mailing_list.preferred_language)
+        content = f"Content-Type: text/plain; charset=utf-8\r\nSubject: (lost)\r\n\r\n{lost}\r\n".encode()
     whole = with_crlf(joined(bytes(row.prefix), content))
     reading = read(whole)
     subject = _without_prefix(reading.subject, mailing_list.subject_prefix)
@@ -115,7 +118,7 @@ def _entry(mailing_list: MailingList, number: int, row: DigestPosting, body: kee
         content=whole,
         fields=Fields(whole),
         reading=reading,
-        subject=subject[:_LONGEST_SUBJECT] or "(no subject)",
+        subject=subject[:_LONGEST_SUBJECT] or in_language("(no subject)", mailing_list.preferred_language),
         message_id=row.message_id,
         permalink=row.permalink,
         gathered_at=int(row.gathered_at.timestamp()),
