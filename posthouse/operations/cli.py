@@ -9,7 +9,7 @@ import click
 
 import posthouse
 from posthouse import configuration
-from posthouse.operations import output
+from posthouse.operations import output, private
 from posthouse.operations.commands import (
     accounts,
     aliases,
@@ -106,5 +106,6 @@ members.members.add_command(moderation.moderate)
 
 def main() -> None:
     """Run the command line with this process's arguments."""
+    private.keep_to_ourselves()
     cli(prog_name="posthouse")
     sys.exit(0)

@@ -29,6 +29,8 @@ def migrate() -> None:
 
 def _make_room() -> None:
     chosen = configuration.active()
-    chosen.data.mkdir(parents=True, exist_ok=True)
+    if not chosen.data.exists():
+        chosen.data.mkdir(parents=True)
+        chosen.data.chmod(0o751)  # a mail server in front finds its maps in it, and nothing else
     if chosen.database_url.startswith("sqlite:///"):
         Path(chosen.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

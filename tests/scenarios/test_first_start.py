@@ -75,6 +75,13 @@ class Trial:
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
+    def checks(self) -> str:
+        """What `posthouse check-config` warns of."""
+        asked = [sys.executable, "-m", "posthouse", "--config", str(self.data / "posthouse.toml"), "check-config"]
+        ran = subprocess.run(asked, cwd=self.folder, capture_output=True, text=True, check=False, env=environment())
+        assert ran.returncode == 0, ran.stderr
+        return ran.stderr
+
     def says(self, line: str) -> str:
         """Type a line that was printed."""
         words = shlex.split(line)
@@ -238,6 +245,24 @@ def test_the_whole_house_fits_into_a_small_machine(trial: Trial) -> None:
     rollups = [Path(f"/proc/{one}/smaps_rollup").read_text() for one in (parent, *children)]
     used = sum(int(match[1]) for text in rollups if (match := re.search(r"(?m)^Pss:\s+(\d+) kB", text)))
     assert 0 < used < 256 * 1024, "half of a machine with 512 MiB"
+    trial.program.stop()
+
+
+def test_what_is_kept_is_for_nobody_else_on_this_machine(trial: Trial) -> None:
+    said = trial.start()
+    trial.says(line_of(said, "python3 -m posthouse.operations.post"))
+    until(lambda: "[garden] Tomatoes" in trial.outbox(), 10, "the copy is in the outbox")
+    kept = {path.name: path.stat().st_mode for path in trial.data.rglob("*") if not path.is_symlink()}
+    assert "posthouse.sqlite3" in kept and "secret" in kept
+    del kept["posthouse.toml"]  # the test wrote it
+    assert {name: oct(mode) for name, mode in kept.items() if mode & 0o007} == {}
+    assert "Warning" not in trial.checks()
+    (trial.data / "posthouse.sqlite3").chmod(0o644)
+    with (trial.data / "posthouse.toml").open("a") as file:
+        file.write('[next_hops."a.example"]\nhosts = ["[b.example]"]\ntls = "verified"\nuser = "x"\npassword = "y"\n')
+    told = trial.checks()
+    assert "posthouse.sqlite3 can be read by everybody" in told and "posthouse.toml can be read or changed" in told
+    assert trial.program is not None
     trial.program.stop()
 
 

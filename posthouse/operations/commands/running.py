@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from posthouse import configuration
-from posthouse.operations import supervisor
+from posthouse.operations import private, supervisor
 from posthouse.operations.output import UNAVAILABLE, answers, fail, json_option, now_ms, say_json, table
 
 _DAY = 24 * 3600 * 1000  # ms
@@ -84,6 +84,9 @@ def check_config(as_json: bool) -> None:
     """Read the configuration, complain with line and reason, and print what is in force."""
     chosen = configuration.active()
     _check_certificate(chosen)
+    named = click.get_current_context().find_root().params.get("path")
+    for sentence in private.complaints(configuration.find(named), chosen):
+        click.echo(f"Warning: {sentence}", err=True)
     if as_json:
         say_json(chosen)
         return

@@ -46,7 +46,9 @@ WRITERS: dict[str, Callable[[AllAddresses, str], dict[str, str]]] = {"postfix": 
 
 def write(kind: str, folder: Path, known: AllAddresses, transport: str, postmap: Sequence[str] = ()) -> list[str]:
     """Write the files of a kind (postfix, exim) where they changed; returns the names of those. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
     changed = []
     for name, text in WRITERS[kind](known, transport).items():
         path, owed = folder / name, folder / f".{name}.postmap"  # `owed` is there until postmap has done its work

@@ -1,0 +1,60 @@
+"""Who else on this machine may read what is ours: the settings with their passwords, the mail in the data directory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+from posthouse import configuration
+from posthouse.configuration import Configuration
+
+EVERYBODY = 0o007
+_MOST_LOOKED_AT = 200  # entries of the data directory
+
+
+def keep_to_ourselves() -> None:
+    """From now on files and folders of this process are for its user and group alone, or for fewer."""
+    os.umask(os.umask(0o077) | 0o027)
+
+
+def complaints(file: Path | None, chosen: Configuration) -> Iterator[str]:
+    """A sentence for each file that others may read or change, and for a data directory of somebody else."""
+    secret = configuration.describe(chosen, secrets=True) != configuration.describe(chosen)
+    if file is not None:
+        mode = file.stat().st_mode
+        if mode & 0o002 or (secret and mode & EVERYBODY):
+            yield f"{file} can be read or changed by everybody on this machine: chmod 640 {file}"
+    try:
+        owner = chosen.data.stat().st_uid
+        inside = sorted(chosen.data.iterdir())[:_MOST_LOOKED_AT]
+    except OSError:  # not made yet, or not ours to look at
+        return
+    wanted = pwd.getpwnam(chosen.user).pw_uid if chosen.user and _exists(chosen.user) else os.geteuid()
+    if owner != wanted:
+        yield f"{chosen.data} belongs to {_name(owner)}, the service runs as {_name(wanted)}"
+    maps = {Path(one) for one in (chosen.service.postfix_maps, chosen.service.exim_maps) if one}
+    for path in inside:
+        if path.is_symlink() or path in maps or path == file or not path.exists():
+            continue
+        bit, what = (0o004, "read") if path.is_file() else (0o002, "changed")
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mode & bit:
+                yield f"{path} can be {what} by everybody on this machine: chmod o= {path}"
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
