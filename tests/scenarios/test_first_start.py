@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.cookiejar
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -260,7 +261,10 @@ def test_what_is_kept_is_for_nobody_else_on_this_machine(trial: Trial) -> None:
     (trial.data / "posthouse.sqlite3").chmod(0o644)
     with (trial.data / "posthouse.toml").open("a") as file:
         file.write('[next_hops."a.example"]\nhosts = ["[b.example]"]\ntls = "verified"\nuser = "x"\npassword = "y"\n')
+    path = trial.data / "posthouse.toml"
+    path.write_text('user = "nobody"\n' + path.read_text())
     told = trial.checks()
+    assert f"{trial.data} belongs to {pwd.getpwuid(os.getuid()).pw_name}, the service runs as nobody" in told
     assert "posthouse.sqlite3 can be read by everybody" in told and "posthouse.toml can be read or changed" in told
     assert trial.program is not None
     trial.program.stop()
