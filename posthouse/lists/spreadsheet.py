@@ -60,6 +60,14 @@ class _Row:
     topics: tuple[str, ...] | None
     nonmatching: bool
 
+    @property
+    def kept(self) -> tuple[tuple[str, Any], ...]:
+        """What its membership is set to."""
+        if self.topics is None:
+            return tuple(self.values.items())
+        topics = (("topics", "\n".join(["", *self.topics, ""])), ("receive_nonmatching_topics", self.nonmatching))
+        return (*self.values.items(), *topics)
+
 
 class _Undo(Exception):
     """Ends a dry run: what was done in the savepoint is undone."""
@@ -247,11 +255,11 @@ def _filed(pk: int, rows: Sequence[_Row], now: int, update: bool) -> dict[str, i
         counts["added"] += roster.add_many(pk, [(one.name, one.address) for one in new], role=role).added
         kept = [key for key in people if key in before]
         counts["changed" if update else "unchanged"] += len(kept)
+        alike: dict[tuple[tuple[str, Any], ...], list[str]] = {}  # most rows of a table choose the same
         for key, one in people.items():
-            values = dict(one.values)
-            if one.topics is not None:
-                values["topics"] = "\n".join(["", *one.topics, ""])
-                values["receive_nonmatching_topics"] = one.nonmatching
-            if values and (update or key not in before):
-                Membership.objects.filter(mailing_list_id=pk, role=role, address__key=key).update(**values)
+            if one.kept and (update or key not in before):
+                alike.setdefault(one.kept, []).append(key)
+        for values, keys in alike.items():
+            rows_of = Membership.objects.filter(mailing_list_id=pk, role=role, address__key__in=keys)
+            rows_of.update(**dict(values))
     return counts
