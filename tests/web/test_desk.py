@@ -56,6 +56,21 @@ def quick_row() -> object:
     return row_of(GARDEN)
 
 
+def test_nobody_has_the_members_of_somebody_elses_list_included(site: Neighbourhood) -> None:
+    creation.create(f"foreign@{DOMAIN}", [EVE])
+    creation.create(f"own@{DOMAIN}", [OWEN])
+    areas = settings_view.areas()
+    area = next(name for name, (_, chosen) in areas.items() if "regular_include_lists" in [one.name for one in chosen])
+    roster.add(GARDEN, ANA, role="owner")
+    client, path = site.as_("ana"), f"{DESK}settings/{area}/"
+    answer = client.post(path, {"regular_include_lists": f"foreign@{DOMAIN}"})
+    assert answer.status_code == 422 and "is not yours" in answer.content.decode()
+    assert not creation.show(GARDEN).settings["regular_include_lists"]
+    roster.add(f"own@{DOMAIN}", ANA, role="owner")
+    assert client.post(path, {"regular_include_lists": f"own@{DOMAIN}"}).status_code == 200
+    assert creation.show(GARDEN).settings["regular_include_lists"]
+
+
 def test_a_setting_is_changed_and_a_wrong_one_is_said_at_its_field_and_nothing_changes(site: Neighbourhood) -> None:
     client = site.as_("owen")
     answer = client.post(f"{DESK}settings/postings/", {"max_message_size": "lots", "emergency": "yes"})

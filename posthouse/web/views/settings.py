@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from posthouse.lists import creation
 from posthouse.lists import settings as registry
 from posthouse.lists.errors import BadSetting
-from posthouse.lists.settings import Setting
+from posthouse.lists.settings import Setting, items
 from posthouse.lists.settings.kinds import (
     BOOL,
     CHOICE,
@@ -43,6 +43,7 @@ _TITLES: Final = {
     "archiving": gettext_lazy("Archive"),
     "news": gettext_lazy("Newsgroup"),
 }
+_INCLUDED: Final = "regular_include_lists"
 _LONG: Final = ("text", "items", "lines")
 REMOVE = "remove-secret"
 
@@ -122,6 +123,12 @@ def _change(
             registry.parse(setting, text)
         except BadSetting as error:
             wrong[setting] = told(error)
+    if _INCLUDED in changed and not wrong:
+        foreign = _not_theirs(at, changed[_INCLUDED])
+        if foreign:
+            wrong[_INCLUDED] = _("%(list)s is not yours: only who runs a list has its members included.") % {
+                "list": foreign
+            }
     if not wrong and changed:
         try:
             creation.set_settings(at.row.pk, changed)
@@ -133,6 +140,14 @@ def _change(
         return _("Nothing was different."), {}
     count = len(changed)
     return ngettext("%(n)d setting was changed.", "%(n)d settings were changed.", count) % {"n": count}, {}
+
+
+def _not_theirs(at: Desk, text: str) -> str:
+    """The first list that would be included anew and that the visitor does not run, or "": its members would get
+    mail that nobody of their own list has let in."""
+    known = items(getattr(at.row, _INCLUDED))
+    new = [one for one in items(str(registry.parse(_INCLUDED, text))) if one not in known]
+    return next((one for one in new if not at.who.may_run(one)), "")
 
 
 def label(setting: Setting) -> str:
