@@ -359,6 +359,8 @@ class Runner:
                 await self._chores()
                 await self._periodic()
                 due = await self._bridge.read(claiming.next_due, self._endings.now())
+            if self._reports_due:
+                continue  # something ended while the chores were done
             if (due is None or due > self._endings.now()) and not len(self.claims):
                 return
             idle_rounds += 1
