@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from posthouse.authenticity.arc import Arc
 from posthouse.authenticity.dkim import Dkim
@@ -93,14 +94,17 @@ def _reason(evidence: Spf) -> str:
 
 def written(authserv_id: str, methods: Sequence[Method]) -> str:
     """The value of a field in our name: ASCII, one line, every stranger's text quoted or left out (RFC 8601 §2.2)."""
-    parts = [_value(authserv_id)]
-    for method in methods:
-        words = [f"{method.name}={method.result}"]
-        if method.reason:
-            words.append(f"reason={_quoted(method.reason[:MOST_REASON])}")
-        words += [f"{name}={_value(value)}" for name, value in method.properties]
-        parts.append(" ".join(words))
+    parts = [_value(authserv_id), *map(_result, methods)]
     return "; ".join(parts) if methods else f"{parts[0]}; none"
+
+
+@lru_cache(maxsize=1_024)  # of the next message of the same people all but the signature is the same
+def _result(method: Method) -> str:
+    words = [f"{method.name}={method.result}"]
+    if method.reason:
+        words.append(f"reason={_quoted(method.reason[:MOST_REASON])}")
+    words += [f"{name}={_value(value)}" for name, value in method.properties]
+    return " ".join(words)
 
 
 def _value(text: str) -> str:

@@ -11,7 +11,6 @@ __all__ = ["TagError", "base64_of", "number_of", "read_tags", "without_blanks"]
 MOST_TAGS = 100
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
 _CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_BLANKS = str.maketrans("", "", " \t\r\n")
 
 
 class TagError(ValueError):
@@ -42,7 +41,8 @@ def read_tags(text: str) -> dict[str, str]:
 
 def without_blanks(text: str) -> str:
     """A value whose blanks mean nothing."""
-    return text.translate(_BLANKS)
+    # four passes in C: several times faster than a table of letters
+    return text.replace(" ", "").replace("\t", "").replace("\r", "").replace("\n", "")
 
 
 def base64_of(tags: dict[str, str], name: str) -> bytes:

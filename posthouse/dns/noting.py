@@ -1,4 +1,4 @@
-"""A resolver that notes which names were proven by DNSSEC, for those who want to say so beside what they found."""
+"""A resolver that notes what answers rest on: names proven by DNSSEC, and how long all of it may be remembered."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ MOST_NOTED = 100
 
 
 class Noting(Lookups):
-    """Asks another one; `proven` holds the names (lower case, no final dot) whose TXT records were authentic."""
+    """Asks another one; `proven` holds the names (lower case, no final dot) whose TXT records were authentic, `ttl` the
+    seconds of the answer that is forgotten first."""
 
     def __init__(self, lookups: Lookups) -> None:
         self._lookups = lookups
         self.proven: set[str] = set()
+        self.ttl = float("inf")
 
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, as the other one answers it."""
         answer = await self._lookups.ask(name, kind)
+        self.ttl = min(self.ttl, answer.ttl)
         if answer.authentic and kind == "TXT" and len(self.proven) < MOST_NOTED:
             self.proven.add(name.to_text(omit_final_dot=True).lower())
         return answer

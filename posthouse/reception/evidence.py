@@ -10,34 +10,32 @@ import asyncio
 import ipaddress
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeVar
-
-import dns.name
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar, cast
 
 from posthouse import configuration
 from posthouse.authenticity import results, spf
-from posthouse.authenticity.arc import Arc, Validation
-from posthouse.authenticity.dkim import Dkim, Signature, Verification
-from posthouse.authenticity.dmarc import Dmarc, author_domains, evaluate_authors
-from posthouse.authenticity.signature import SignedMessage, value_of
+from posthouse.authenticity.arc import Arc
+from posthouse.authenticity.dkim import Dkim
+from posthouse.authenticity.dmarc import Dmarc, evaluate_authors
 from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import Spooled
-from posthouse.dns.lookups import Answer, LookupFailure, Lookups, absolute
+from posthouse.dns.cache import Cache
+from posthouse.dns.lookups import LookupFailure, Lookups, absolute
 from posthouse.dns.noting import Noting
-from posthouse.message.headers import MAX_HEADER
+from posthouse.reception.proof import LATE, Proof, verified
 
 __all__ = ["Evidence", "Inquiry", "Witness"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 M = TypeVar("M")
-INLINE = 64 * 1024  # octets of a message that are hashed in the event loop; more goes to a thread
-HEAVY_HEADER = 32 * 1024  # octets of a header whose signatures are checked in a thread too: long chains cost much
-BLOCK = 256 * 1024
+Found = asyncio.Future[T]
+KEPT = 60.0  # seconds that what was found out serves the next messages, if the DNS lets us remember it so long
+MOST_KEPT = 10_000
 THREADS = 4
 MOST_NAMES = 5  # of a client that are confirmed; an honest one has one
 _HOST = re.compile(
@@ -90,6 +88,7 @@ class Evidence:
 _ABOUT = {"smtp.mailfrom": "", "smtp.helo": "HELO ", "header.d": "", "header.from": ""}
 
 
+@lru_cache(maxsize=1_024)
 def _told(method: results.Method) -> str:
     told, more = f"{method.name.upper()} {method.result}", method.reason[:200]
     for name, value in method.properties:
@@ -110,14 +109,40 @@ class Witness:
         self.lookups, self.host, self.clock = lookups, host, clock
         self.threads = ThreadPoolExecutor(THREADS, "evidence")
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._kept: Cache[Hashable, tuple[Any, frozenset[str]]] = Cache(MOST_KEPT, clock)
 
     def inquire(self, address: str) -> Inquiry:
         """A stranger connected; `address`: its IP address."""
         return Inquiry(self, address)
 
-    def begin(self, asked: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Find something out in the background."""
-        task = asyncio.get_running_loop().create_task(asked)
+    def known(self, key: Hashable, noting: Noting) -> Any:
+        """What was found out a moment ago, None for nothing; what DNSSEC proved of it is noted."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        noting.proven.update(found[1])
+        return found[0]
+
+    async def finds(self, key: Hashable, asked: Coroutine[Any, Any, T], noting: Noting) -> T:
+        """Find something out by way of `noting`, and remember it for the next message as long as the DNS allows.
+
+        A host that sends one message often sends more of the same people; what failed for now is asked again.
+        """
+        found = await asked
+        if found and getattr(found, "result", "") != "temperror":
+            self._kept.keep(key, (found, frozenset(noting.proven)), min(KEPT, noting.ttl))
+        return found
+
+    def begin(self, key: Hashable, ask: Callable[[Lookups], Coroutine[Any, Any, T]], noting: Noting) -> Found[T]:
+        """Find something out in the background, where it is not known."""
+        loop = asyncio.get_running_loop()
+        known = self.known(key, noting)
+        if known is not None:
+            found: asyncio.Future[T] = loop.create_future()
+            found.set_result(known)
+            return found
+        apart = Noting(noting)
+        task = loop.create_task(self.finds(key, ask(apart), apart))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -147,12 +172,15 @@ class Inquiry:
     def __init__(self, witness: Witness, address: str) -> None:
         self._witness, self._address, self._lookups = witness, address, Noting(witness.lookups)
         self._helo_name = self._return_path = ""
-        self._helo: asyncio.Task[Spf] | None = None
-        self._sender: asyncio.Task[Spf] | None = None
+        self._helo: Found[Spf] | None = None
+        self._sender: Found[Spf] | None = None
         self._examining = False
-        self._name: asyncio.Task[str] | None = None
+        self._name: Found[str] | None = None
         if witness.reverse:
-            self._name = witness.begin(client_name(address, witness.lookups, _in(witness.seconds)))
+            deadline = _in(witness.seconds)
+            self._name = witness.begin(
+                ("name", address), lambda lookups: client_name(address, lookups, deadline), self._lookups
+            )
 
     def begin(self, helo: str, return_path: str) -> None:
         """The first recipient was accepted: look at HELO and MAIL FROM while the content comes (RFC 7208 §2.2)."""
@@ -160,20 +188,27 @@ class Inquiry:
         known: dict[str, Any] = {"deadline": deadline, "now": witness.clock(), "receiver": witness.host}
         if self._helo is None or self._helo_name != helo or not _settled(self._helo):
             self._helo_name = helo
-            self._helo = witness.begin(spf.check_helo(client, helo, self._lookups, **known))
+            self._helo = witness.begin(
+                ("helo", client, helo), lambda lookups: spf.check_helo(client, helo, lookups, **known), self._lookups
+            )
         self._return_path = return_path
         if return_path:
-            checked = spf.check_return_path(client, return_path, helo, self._lookups, **known)
-            self._sender = witness.begin(checked)
+            self._sender = witness.begin(
+                ("mailfrom", client, helo, return_path),
+                lambda lookups: spf.check_return_path(client, return_path, helo, lookups, **known),
+                self._lookups,
+            )
 
     async def spf(self) -> Spf | None:
         """SPF of the return path, or of HELO where that is null, once it is found out; None where it was not."""
         task = self._sender if self._return_path else self._helo
-        return await _outcome(task, None) if task is not None else None
+        found = await _outcome(task, None)
+        return found  # noqa: RET504 - mypy takes the type of what is returned for that of the question
 
     async def client_name(self) -> str | None:
         """The client's confirmed name, "" for none, None where nobody asked."""
-        return None if self._name is None else await _outcome(self._name, None)
+        name = await _outcome(self._name, None)
+        return name  # noqa: RET504 - as above
 
     def end(self) -> None:
         """The transaction is over, or belongs to `examine`."""
@@ -195,19 +230,23 @@ class Inquiry:
         return self._examine(content, self._helo_name, self._return_path, sender, _in(self._witness.seconds))
 
     async def _examine(
-        self, content: Spooled, helo: str, return_path: str, sender: asyncio.Task[Spf] | None, deadline: float
+        self, content: Spooled, helo: str, return_path: str, sender: Found[Spf] | None, deadline: float
     ) -> Evidence:
         try:
-            proof, dkim, arc = await _verified(self._witness, self._lookups, content, deadline)
-            by_helo = await _outcome(self._helo, Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=_LATE))
+            witness = self._witness
+            proof, dkim, arc = await verified(content, self._lookups, witness.threads, witness.clock(), deadline)
+            by_helo = await _outcome(self._helo, Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=LATE))
             by_sender = None
             if return_path:
                 domain = return_path.rpartition("@")[2]
-                by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=_LATE))
+                by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=LATE))
             # RFC 9989 §3.2.4: HELO speaks for the author only where there is no return path
             passed = (by_sender or by_helo).domains
-            dmarc = await _aligned(proof, dkim, passed, self._lookups, deadline)
-            name = None if self._name is None else await _outcome(self._name, "")
+            dmarc = await _aligned(witness, proof, dkim, passed, self._lookups, deadline)
+            name: str | None = None
+            if self._name is not None:
+                known = await _outcome(self._name, "")
+                name = known
             proven = _proven(self._lookups.proven, by_sender or by_helo, dkim, dmarc)
             return Evidence(name, by_helo, by_sender, dkim, arc, dmarc, proven)
         finally:
@@ -224,19 +263,16 @@ def _proven(names: set[str], by_spf: Spf, dkim: Dkim, dmarc: Dmarc) -> tuple[str
     return tuple(name for name in dict.fromkeys(rests_on) if name in names)
 
 
-_LATE = "it was not found out in time"
-
-
 def _in(seconds: float) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-def _settled(task: asyncio.Task[Spf]) -> bool:
+def _settled(task: Found[Spf]) -> bool:
     """Whether what is known of HELO can serve the next transaction too."""
     return not task.done() or (not task.cancelled() and not task.exception() and task.result().result != "temperror")
 
 
-async def _outcome(task: asyncio.Task[T] | None, missing: M) -> T | M:
+async def _outcome(task: Found[T] | None, missing: M) -> T | M:
     """What a task found out; `missing` when it was ended, or failed for a fault of ours."""
     if task is None:
         return missing
@@ -251,12 +287,21 @@ async def _outcome(task: asyncio.Task[T] | None, missing: M) -> T | M:
     return task.result()
 
 
-async def _aligned(proof: Proof | None, dkim: Dkim, by_spf: Sequence[str], lookups: Lookups, deadline: float) -> Dmarc:
+async def _aligned(
+    witness: Witness, proof: Proof | None, dkim: Dkim, by_spf: Sequence[str], noting: Noting, deadline: float
+) -> Dmarc:
     """DMARC of all authors."""
     if proof is None:
-        return Dmarc("temperror", reason=_LATE)
+        return Dmarc("temperror", reason=LATE)
+    authors, signers = proof.authors(), dkim.domains
+    key = ("dmarc", authors, signers, tuple(by_spf))
+    known = witness.known(key, noting)
+    if known is not None:
+        return cast(Dmarc, known)
     try:
-        return await evaluate_authors(proof.authors(), dkim.domains, by_spf, lookups, deadline=deadline)
+        apart = Noting(noting)
+        asked = evaluate_authors(authors, signers, by_spf, apart, deadline=deadline)
+        return await witness.finds(key, asked, apart)
     except Exception:
         _log.exception("DMARC was not found out for a fault of ours")
         return Dmarc("temperror", reason="it could not be found out")
@@ -283,82 +328,3 @@ async def _leads_back(name: str, ip: ipaddress.IPv4Address | ipaddress.IPv6Addre
     except LookupFailure:
         return False
     return any(ipaddress.ip_address(str(record.address)) == ip for record in answer.records)
-
-
-class Proof:
-    """DKIM and ARC of one message, its body hashed: all that is left is to ask for keys."""
-
-    def __init__(self, content: Spooled, now: float) -> None:
-        beginning = content.head(MAX_HEADER)
-        end = beginning.find(b"\r\n\r\n")
-        header, body = (beginning, len(beginning)) if end < 0 else (beginning[: end + 2], end + 4)
-        self.heavy = len(header) > HEAVY_HEADER
-        self._message = SignedMessage(header)
-        self._dkim, self._arc = Verification(self._message, now), Validation(self._message)
-        if self._message.all("dkim-signature") or self._message.all("arc-seal"):
-            self._feed(content, body)
-
-    def _feed(self, content: Spooled, body: int) -> None:
-        if content.octets is not None:
-            self._message.feed(content.octets[body:])
-            return
-        assert content.path is not None
-        with open(content.path, "rb") as file:
-            file.seek(body)
-            while block := file.read(BLOCK):
-                self._message.feed(block)
-
-    def authors(self) -> tuple[str, ...]:
-        """The domains of all authors."""
-        return author_domains(value_of(raw).replace("\r\n", "") for raw in self._message.all("from"))
-
-    async def weigh(self, lookups: Lookups, deadline: float) -> tuple[Dkim, Arc]:
-        """Fetch the keys and verify."""
-        if not self._message.all("arc-seal"):  # a chain without seals costs nothing to refuse
-            return await self._dkim.evidence(lookups, deadline), await self._arc.evidence(lookups, deadline)
-        return await asyncio.gather(self._dkim.evidence(lookups, deadline), self._arc.evidence(lookups, deadline))
-
-
-async def _verified(
-    witness: Witness, lookups: Lookups, content: Spooled, deadline: float
-) -> tuple[Proof | None, Dkim, Arc]:
-    """DKIM and ARC; what is large or hostile is worked on in threads, so that nobody else waits for it."""
-    proof = None
-    try:
-        if content.size <= INLINE:
-            proof = Proof(content, witness.clock())
-        else:
-            loop = asyncio.get_running_loop()
-            async with asyncio.timeout_at(deadline):
-                proof = await loop.run_in_executor(witness.threads, Proof, content, witness.clock())
-        if proof.heavy:
-            return (proof, *(await _weigh_apart(witness, lookups, proof, deadline)))
-        return (proof, *(await proof.weigh(lookups, deadline)))
-    except TimeoutError:
-        reason = _LATE
-    except Exception:
-        _log.exception("DKIM and ARC were not found out for a fault of ours")
-        reason = "it could not be found out"
-    return proof, Dkim((Signature("temperror", reason),)), Arc("temperror", reason)
-
-
-async def _weigh_apart(witness: Witness, lookups: Lookups, proof: Proof, deadline: float) -> tuple[Dkim, Arc]:
-    """The same in a thread with an event loop of its own, which asks its questions in this one."""
-    loop = asyncio.get_running_loop()
-    across, left = _Across(lookups, loop), deadline - loop.time()
-
-    async def there() -> tuple[Dkim, Arc]:
-        return await proof.weigh(across, _in(left))
-
-    async with asyncio.timeout_at(deadline + 0.2):  # it keeps the deadline itself once it has its thread
-        return await loop.run_in_executor(witness.threads, lambda: asyncio.run(there()))
-
-
-class _Across(Lookups):
-    """A resolver that lives in another thread's event loop."""
-
-    def __init__(self, lookups: Lookups, loop: asyncio.AbstractEventLoop) -> None:
-        self._lookups, self._loop = lookups, loop
-
-    async def ask(self, name: dns.name.Name, kind: str) -> Answer:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._lookups.ask(name, kind), self._loop))

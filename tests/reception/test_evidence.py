@@ -18,7 +18,7 @@ from posthouse.content.spool import Spool, Spooled, spooled_from
 from posthouse.dns.lookups import Lookups
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve as serve_zone
-from posthouse.reception import evidence
+from posthouse.reception import proof as proving
 from posthouse.reception.evidence import Evidence, Witness, client_name
 from tests.authenticity.letters import RSA, record
 from tests.reception.conftest import Opener
@@ -154,18 +154,18 @@ def test_a_fault_of_ours_is_logged_and_a_temperror(caplog: pytest.LogCaptureFixt
     assert "a fault of ours" in caplog.text
 
 
-@pytest.mark.parametrize("size", [10, evidence.INLINE * 2, 300_000])
+@pytest.mark.parametrize("size", [10, proving.INLINE * 2, 300_000])
 def test_small_content_is_hashed_at_once_large_content_and_files_in_a_thread(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     threads: list[bool] = []
-    plain = evidence.Proof._feed
+    plain = proving.Proof._feed
 
-    def feed(proof: evidence.Proof, content: Spooled, body: int) -> None:
+    def feed(proof: proving.Proof, content: Spooled, body: int) -> None:
         threads.append(threading.current_thread() is threading.main_thread())
         plain(proof, content, body)
 
-    monkeypatch.setattr(evidence.Proof, "_feed", feed)
+    monkeypatch.setattr(proving.Proof, "_feed", feed)
     spool = Spool(tmp_path)
     spool.write(signed(body=b"Ripe.\r\n" * (size // 7)))
     content = spool.finish()
