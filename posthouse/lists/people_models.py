@@ -28,7 +28,7 @@ class ListAlias(models.Model):
 class JoinAttempt(models.Model):
     """Somebody asked to join through the web: counted by target and network for a day."""
 
-    subject = models.CharField(max_length=340)  # "to:" and an address key, or "net:" and a network
+    subject = models.CharField(max_length=340)  # "to:" or "told:" and an address key, "net:" and a network...
     at = models.DateTimeField(db_index=True)
 
     class Meta:

@@ -20,6 +20,7 @@ from posthouse.lists.expressions import Patience
 from posthouse.lists.joining import JOIN, LEAVE, member_of
 from posthouse.lists.models import ACTIVE, MailingList, Pending
 from posthouse.lists.named import naming
+from posthouse.lists.people_models import JoinAttempt
 from posthouse.lists.settings import items
 
 INVITE, COMMAND = "invite", "command"
@@ -28,6 +29,8 @@ TOKEN_LIFE = timedelta(days=3)
 LIFE_OF_INVITATIONS = timedelta(days=30)
 LIFE_WITH_MODERATORS = timedelta(days=180)  # as Mailman's
 BETWEEN_CONFIRMATIONS = timedelta(hours=1)  # an address gets at most one confirmation of a list in this time
+A_DAY = timedelta(days=1)
+MOST_CONFIRMATIONS = 5  # to join or leave, mailed to one address in a day, of all lists together
 MOST_COMMANDS = 10  # confirmations of commands of one address that are open
 MOST_WAITING = 2000  # requests of one list that wait for its moderators
 
@@ -247,7 +250,7 @@ def _ask(
     before = Pending.objects.filter(mailing_list=row, address=key, act=act, waits_for=ADDRESS)
     if act == COMMAND:  # several may wait, each with its own token
         before.filter(pk__in=list(before.order_by("-id").values_list("pk", flat=True)[MOST_COMMANDS - 1 :])).delete()
-    elif before.filter(made_at__gt=at - BETWEEN_CONFIRMATIONS).exists():
+    elif before.filter(made_at__gt=at - BETWEEN_CONFIRMATIONS).exists() or _asked_too_often(act, key, at):
         return ASKED_BEFORE
     else:
         before.delete()
@@ -261,6 +264,18 @@ def _ask(
         row, f"confirm-{act}", [shown], values, now=now, because=because, reply_to=reply_to, bounded=bounded
     )  # fmt: skip
     return ASKED if sent else ASKED_BEFORE
+
+
+def _asked_too_often(act: str, key: str, at: datetime) -> bool:
+    """Whether an address got its confirmations of today, of all lists together: anybody can ask in its name."""
+    if act not in (JOIN, LEAVE):
+        return False
+    JoinAttempt.objects.filter(at__lt=at - A_DAY).delete()
+    subject = f"told:{key}"[:340]
+    if JoinAttempt.objects.filter(subject=subject).count() >= MOST_CONFIRMATIONS:
+        return True
+    JoinAttempt.objects.create(subject=subject, at=at)
+    return False
 
 
 def _ask_moderators(

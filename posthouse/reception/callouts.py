@@ -13,6 +13,7 @@ from typing import Any
 
 from posthouse.address import AddressError, mailboxes, parse
 from posthouse.configuration import Configuration
+from posthouse.configuration.leaving import next_hop_of
 from posthouse.database import Bridge, Unavailable
 from posthouse.dns.cache import Cache
 from posthouse.dns.lookups import Lookups
@@ -51,6 +52,7 @@ class Callouts:
         ours: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._callout, self._verification = configuration.callout, configuration.verification
+        self._smarthost, self._next_hops = bool(configuration.delivery.smarthost), configuration.next_hops
         self._clock, self._random, self._ours = clock, random, ours
         self._ways = Ways(configuration, lookups, random)
         self._heard = Remembered(bridge, clock)
@@ -100,6 +102,9 @@ class Callouts:
         "no": it refuses it. "unknown": it cannot be asked, and as `verification.when_down` has it the recipient is not
         taken for granted.
         """
+        if self._smarthost and next_hop_of(next_hop, self._next_hops) is None:
+            # Its MX may not be reachable from here at all, and the smarthost takes whatever we pass on.
+            return Verified(address, YES, "its mail goes to the smarthost, which knows nothing of it")
         try:
             return await self._of_recipient(str(parse(address)), next_hop, address)
         except AddressError as error:
@@ -207,7 +212,12 @@ class Callouts:
     async def _ask_recipient(self, wanted: str, next_hop: str, known: bool) -> Found:
         settings, whom, words = self._verification, f"{wanted} {next_hop}", ""
         try:
-            async with asyncio.timeout(settings.total_seconds), self._recipients:
+            async with asyncio.timeout(settings.total_seconds):
+                await self._recipients.acquire()
+        except TimeoutError:  # nobody was asked, so nothing is known of that host
+            return UNKNOWN, "too many other questions are under way"
+        try:
+            async with asyncio.timeout(settings.total_seconds):
                 for target in await self._ways.of_recipient(next_hop):
                     heard = await self._question(target, settings.step_seconds, self._return_path, wanted)
                     words = heard.words(target)
@@ -224,6 +234,8 @@ class Callouts:
             words = str(error)
         except TimeoutError:
             words = f"it did not answer within {settings.total_seconds:g} s"
+        finally:
+            self._recipients.release()
         self._down.keep(next_hop, words, DOWN_KEPT)
         return UNKNOWN, words
 

@@ -348,7 +348,8 @@ class Gathering:
         """Something that [flood] counts happened."""
         if self._sources.flood is not None and self._sources.learns:
             try:
-                path = facts.return_path if facts is not None else ""
+                # What strangers forge must not hold back the domain whose name they use.
+                path = facts.return_path if facts is not None and facts.is_its_domains else ""
                 self._sources.flood.count(what, self._visit, path, recipient, mailing_list)
             except Exception:
                 _log.exception("A rate was not counted for a fault of ours")

@@ -21,7 +21,7 @@ from posthouse.reception.policy import decision
 from posthouse.reception.policy.decision import ACCEPT, REFUSE, Verdict
 from posthouse.reception.policy.facts import Facts, Verified
 from posthouse.reception.policy.fields import tag_field
-from posthouse.reception.policy.question import STRANGER
+from posthouse.reception.policy.question import RELAY
 from posthouse.reception.scanners import Finished, finished
 from posthouse.routing import Refused
 from posthouse.smtp import catalogue
@@ -98,15 +98,15 @@ class Ending:
         for plan in self.plans:
             if plan.content or plan.tags:
                 return True
-        return gathering.examines() or gathering.scans() or self.facts.visit.role == STRANGER
+        return gathering.examines() or gathering.scans() or self.facts.visit.role != RELAY
 
     async def judged(self, gathering: Gathering) -> FinalReply:
         """Find out what the modes need, the cheap things first, and stop where nobody would take it."""
         facts, transaction = self.facts, self.transaction
         facts.header, facts.size, facts.item = self.header, self.content.size, self.item
         needs: frozenset[str] = frozenset().union(*(plan.content_needs | plan.tag_needs for plan in self.plans))
-        gathering.count("messages", facts)
         await gathering.examine(facts, self.content, needs, transaction.path.smtputf8)
+        gathering.count("messages", facts)
         await gathering.settle(needs)
         verdicts = self._verdicts()
         if "waiting" in needs and _anybody(verdicts):
@@ -161,7 +161,7 @@ class Ending:
         if discarded:
             return self._thrown_away(discarded, found)
         try:
-            done = await finished(self.content, facts.scans, talk.desk.configuration, facts.visit.role == STRANGER)
+            done = await finished(self.content, facts.scans, talk.desk.configuration, facts.visit.role != RELAY)
         except StorageFull as trouble:
             return talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
         self.content, self.above = done.content, done.prefix

@@ -211,7 +211,9 @@ def _found(check: Check, facts: Facts, recipient: str) -> str:
         elif need == "waiting":
             wait = facts.waiting.get(recipient)
             told.append(ASKED_NOTHING if wait is None else f"{wait.state}{f': {wait.why}' if wait.why else ''}")
-        elif need == "evidence" and facts.evidence is not None:
+        elif need == "proven_standing":
+            told.append(ASKED_NOTHING if facts.standing is None else f"{facts.standing.badness:.0%} bad")
+        elif need == "evidence" and facts.evidence is not None and check.name in ("dkim", "dmarc"):
             told.append(str(getattr(facts.evidence, check.name).result))
         elif need == "scans":
             told += [f"{scan.scanner} {scan.result}" for scan in facts.scans]

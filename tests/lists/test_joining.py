@@ -161,6 +161,16 @@ def test_an_address_gets_one_confirmation_an_hour_however_often_it_is_asked_and_
     assert Pending.objects.count() == 1
 
 
+@both
+def test_an_address_gets_five_confirmations_a_day_of_all_lists_together() -> None:
+    for number in range(8):
+        has_list(f"list{number}@lists.example")
+        subscription.request_join(f"list{number}@lists.example", EVE, "", NOW)
+    assert len(notices_for(EVE)) == 5
+    assert subscription.request_join("list7@lists.example", EVE, "", NOW + DAY + MINUTE) == "asked"
+    assert len(notices_for(EVE)) == 6
+
+
 @sqlite
 def test_a_members_wish_to_join_and_a_strangers_to_leave_are_told_to_them_a_few_times_a_day() -> None:
     has_list(members=[ANA])

@@ -33,6 +33,19 @@ def verdict() -> tuple[str, str]:
 
 
 @both
+def test_a_forged_name_of_a_moderator_is_held_where_reception_saw_dmarc_fail() -> None:
+    has_list(members=[ANA])
+    for number, (host, result) in enumerate(
+        [("mx.lists.example", "fail"), ("mx.lists.example", "pass"), ("mx.far.example", "fail")]
+    ):
+        found = f"Authentication-Results: {host};\r\n\tdmarc={result} header.from=far.example\r\n".encode()
+        content = letter(OWEN, GARDEN, f"Number {number}", "Hello.", f"Message-ID: <{number}@far.example>")
+        arrives(content, GARDEN, OWEN, prefix=found)
+    [held] = HeldPosting.objects.all()
+    assert (held.subject, held.rule) == ("Number 0", "staff")
+
+
+@both
 def test_a_banned_address_is_discarded_whoever_it_says_to_be_and_no_password_helps() -> None:
     has_list(members=[ANA, BEN], moderator_password="open sesame")
     assert bans.ban(EVE.upper(), GARDEN, by="owen", now=NOW, why="spam")

@@ -332,6 +332,13 @@ def test_an_account_speaks_for_what_it_owns_and_what_it_was_allowed(opens: Opene
     assert len(queued()) == len(names)
 
 
+def test_an_account_does_not_speak_in_our_name(opens: Opener, trust: ssl.SSLContext) -> None:
+    cleo = signed_in(opens(), trust)
+    cleo.envelope("ben@far.example", return_path="cleo@near.example")
+    cleo.content(b"Authentication-Results: mx.lists.example; dmarc=pass\r\n" + written_by("cleo@near.example"))
+    assert b"dmarc=pass" not in bytes(queued()[0]["octets"])
+
+
 def test_sender_rights_can_be_off(opens: Opener, trust: ssl.SSLContext) -> None:
     cleo = signed_in(opens(policy={"listener": {"submission": {"sender_rights": "off"}}}), trust)
     cleo.envelope("ben@far.example", return_path="owen@far.example")

@@ -255,3 +255,16 @@ def test_the_ways_of_bulk_mail_are_not_asked_about_an_address(sqlite: Configurat
         assert party.primary.clients == {"127.0.0.1"}
 
     run(sqlite, work, NO)
+
+
+def test_behind_a_smarthost_nobody_is_asked_who_has_no_next_hop_of_its_own(sqlite: Configuration) -> None:
+    async def work(party: Party) -> None:
+        party.configuration = dataclasses.replace(
+            party.configuration, delivery=dataclasses.replace(party.configuration.delivery, smarthost="127.0.0.9:25")
+        )
+        party.callouts = party.another()
+        assert (await party.says(NOBODY)).answer == "yes" and not party.primary.asked("RCPT")
+        party.hop(hosts=[f"[127.0.0.1]:{party.primary.port}"])
+        assert (await party.says(NOBODY)).answer == "no"
+
+    run(sqlite, work, NO)

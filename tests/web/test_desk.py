@@ -66,6 +66,11 @@ def test_nobody_has_the_members_of_somebody_elses_list_included(site: Neighbourh
     answer = client.post(path, {"regular_include_lists": f"foreign@{DOMAIN}"})
     assert answer.status_code == 422 and "is not yours" in answer.content.decode()
     assert not creation.show(GARDEN).settings["regular_include_lists"]
+    area_of = {one.name: name for name, (_, chosen) in areas.items() for one in chosen}
+    for setting in ("accept_these_nonmembers", "regular_exclude_lists", "subscribe_auto_approval"):
+        entry = f"foreign@{DOMAIN}" if setting == "regular_exclude_lists" else f"@foreign@{DOMAIN}"
+        answer = client.post(f"{DESK}settings/{area_of[setting]}/", {setting: entry})
+        assert answer.status_code == 422 and "is not yours" in answer.content.decode(), setting
     roster.add(f"own@{DOMAIN}", ANA, role="owner")
     assert client.post(path, {"regular_include_lists": f"own@{DOMAIN}"}).status_code == 200
     assert creation.show(GARDEN).settings["regular_include_lists"]

@@ -19,7 +19,7 @@ from posthouse.message.mime import Part, part_tree
 from posthouse.message.text import codec_of
 
 FIELDS = ("Approved", "Approve", "X-Approved", "X-Approve")
-MOST_WRONG = 50  # wrong passwords a list looks at in a day: guessing is hopeless, and costs the house little
+MOST_WRONG = 1_000  # wrong passwords a list looks at in a day: guessing is hopeless, switching it off takes some work
 _WRONG = "approved-wrong"
 _LINE = re.compile(r"(?:x-)?approved?[ \t\xa0]*:[ \t\xa0]*(\S[^\r\n]{0,253})", re.IGNORECASE)
 _LONGEST = 255

@@ -71,6 +71,9 @@ def emergency(case: Case) -> Verdict | None:
 def staff(case: Case) -> Verdict | None:
     """Owners and moderators post what they like."""
     if case.standing.is_staff and not case.is_from_news:  # anybody can write their names into an article
+        if case.is_doubted:
+            reason = "Its author is an owner or a moderator, but the author's domain did not send it (DMARC fails)."
+            return Verdict(HOLD, "staff", reason)
         return Verdict(ACCEPT, "staff", "Its author is an owner or a moderator of the list.")
     return None
 

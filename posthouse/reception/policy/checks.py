@@ -249,8 +249,8 @@ def _vouched(evidence: Evidence, rules: Rules) -> bool:
             return False
         reported = results.read(link.results)
         for method in reported.methods if reported is not None else ():
-            author = method.value("header.from") or evidence.dmarc.domain
-            if (method.name, method.result) == ("dmarc", "pass") and a_labels(author) == evidence.dmarc.domain:
+            author = a_labels(method.value("header.from"))
+            if (method.name, method.result) == ("dmarc", "pass") and author == evidence.dmarc.domain:
                 return True
     return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import IO
 
+from posthouse.authenticity.names import a_label, below
 from posthouse.authenticity.spf import Spf
 from posthouse.reception.evidence import Evidence
 from posthouse.smtp.reply import Reply
@@ -189,3 +190,13 @@ class Facts:
         author = found.dmarc.domain if found.dmarc.result == "pass" else ""
         by_spf = (found.sender or found.helo).domains
         return author or next(iter(found.dkim.domains), "") or next(iter(by_spf), "")
+
+    @property
+    def is_its_domains(self) -> bool:
+        """Whether the return path's domain is proved to have sent it, by SPF or DKIM; True where nobody looked."""
+        found = self.evidence
+        if found is None:
+            return True
+        domain = a_label(self.return_path.rpartition("@")[2])
+        by_spf = found.sender.domains if found.sender is not None else ()
+        return domain in by_spf or any(below(domain, signer) or below(signer, domain) for signer in found.dkim.domains)

@@ -106,7 +106,7 @@ class Scanners:
         chosen = [one for one in self._all if one.looks_at(facts.visit)]
         if not chosen:
             return ()
-        letter = letter_of(content, trace_prefix, self._configuration, facts.visit.role == "stranger")
+        letter = letter_of(content, trace_prefix, self._configuration, facts.visit.role != "relay")
         scans: list[Scan] = []
         for one in chosen:
             if not any(one.wants(recipient) for recipient in facts.recipients):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
@@ -20,6 +21,8 @@ from posthouse.lists.settings.kinds import (
     CHOICE,
     DECIMAL,
     DURATION,
+    ITEMS,
+    LINES,
     NUMBER,
     SECRET,
     written_duration,
@@ -43,7 +46,8 @@ _TITLES: Final = {
     "archiving": gettext_lazy("Archive"),
     "news": gettext_lazy("Newsgroup"),
 }
-_INCLUDED: Final = "regular_include_lists"
+_LISTS: Final = ("regular_include_lists", "regular_exclude_lists")
+_A_LIST: Final = re.compile(r"@[^@\s]+@[^@\s]+\Z")  # an entry that stands for the members of a list
 _LONG: Final = ("text", "items", "lines")
 REMOVE = "remove-secret"
 
@@ -123,10 +127,9 @@ def _change(
             registry.parse(setting, text)
         except BadSetting as error:
             wrong[setting] = told(error)
-    if _INCLUDED in changed and not wrong:
-        foreign = _not_theirs(at, changed[_INCLUDED])
-        if foreign:
-            wrong[_INCLUDED] = _("%(list)s is not yours: only who runs a list has its members included.") % {
+    for setting, text in changed.items() if not wrong else ():
+        if foreign := _not_theirs(at, setting, text):
+            wrong[setting] = _("%(list)s is not yours: only who runs a list may go by who its members are.") % {
                 "list": foreign
             }
     if not wrong and changed:
@@ -142,12 +145,15 @@ def _change(
     return ngettext("%(n)d setting was changed.", "%(n)d settings were changed.", count) % {"n": count}, {}
 
 
-def _not_theirs(at: Desk, text: str) -> str:
-    """The first list that would be included anew and that the visitor does not run, or "": its members would get
-    mail that nobody of their own list has let in."""
-    known = items(getattr(at.row, _INCLUDED))
-    new = [one for one in items(str(registry.parse(_INCLUDED, text))) if one not in known]
-    return next((one for one in new if not at.who.may_run(one)), "")
+def _not_theirs(at: Desk, setting: str, text: str) -> str:
+    """The first list that is named anew and that the visitor does not run, or "": its members would get mail that
+    nobody of their own list has let in, or it could be found out by trial who they are."""
+    if registry.BY_NAME[setting].kind not in (ITEMS, LINES):
+        return ""
+    known = items(str(getattr(at.row, setting)))
+    new = [one for one in items(str(registry.parse(setting, text))) if one not in known]
+    named = [one if setting in _LISTS else one[1:] for one in new if setting in _LISTS or _A_LIST.match(one)]
+    return next((one for one in named if not at.who.may_run(one)), "")
 
 
 def label(setting: Setting) -> str:

@@ -262,6 +262,15 @@ def test_a_trusted_sealer_who_saw_dmarc_pass_is_believed_and_nobody_else() -> No
     assert judged(trusting, link(1, "lists.far.example"), link(2, "evil.example"))
     assert judged(trusting, link(1, "lists.far.example", "x; dmarc=pass header.from=other.example"))
     assert judged(trusting, link(1, "lists.far.example", "nonsense")) and judged(trusting)
+    assert judged(trusting, link(1, "lists.far.example", "x; dmarc=pass")), "of whom it does not say"
+
+
+def test_a_return_path_is_its_domains_where_spf_or_dkim_says_so() -> None:
+    forged = facts(evidence=evidence(spf="fail", dkim=(Signature("pass", "", "evil.example"),)))
+    assert not forged.is_its_domains
+    assert facts(evidence=evidence(spf="pass")).is_its_domains
+    assert facts(evidence=evidence(dkim=(Signature("pass", "", "mail.far.example"),))).is_its_domains
+    assert facts().is_its_domains, "nobody looked"
 
 
 def test_the_standing_of_a_proven_domain_counts_at_the_end_of_the_content() -> None:
