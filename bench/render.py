@@ -64,7 +64,8 @@ def _who(row: Row) -> str:
 def sections() -> dict[str, list[str]]:
     """The tables by the name of their place in the page."""
     found = rows()
-    of = {letter: [row for row in found if row["measure"] == letter] for letter in "ABCDE"}
+    measures = ("A", "B", "C", "D", "E", "door", "idle")
+    of = {name: [row for row in found if row["measure"] == name] for name in measures}
     relay = {"accepted_per_s": "accepted/s", "delivered_per_s": "delivered/s", "cpu_ms_per_msg": "CPU ms a message",
              "others_share": "other load"}  # fmt: skip
     fan = {"copies_per_s": "copies/s", "seconds": "seconds", "cpu_s": "CPU s", "first_s": "first copy after s",
@@ -81,6 +82,18 @@ def sections() -> dict[str, list[str]]:
         "import": table(of["C"], imports, size),
         "pages": table(
             of["D"], pages, {"who": lambda row: row["peer"].split(" (")[0], "page": lambda row: row["page"]}
+        ),
+        "door": table(of["door"], {name: relay[name] for name in relay if name != "delivered_per_s"}, {"who": _who}),
+        "idle": table(
+            of["idle"],
+            {
+                "p50_ms_alone": "p50 ms alone",
+                "p50_ms_beside": "p50 ms beside",
+                "p95_ms_alone": "p95 ms alone",
+                "p95_ms_beside": "p95 ms beside",
+                "rss_kib_per_connection": "KiB a connection",
+            },
+            {"who": _who},
         ),
         "memory": table(of["E"], {"pss_mib": "PSS MiB", "rss_mib": "RSS MiB", "processes": "processes"}, {"who": _who}),
     }

@@ -22,6 +22,7 @@ MAILMAN = {
 }
 MAILMAN_ADDS = 430  # members a second, by its Python interface in transactions of 500; by REST 110
 RUNS = 15
+POSTING = b"From: Person 1 <person000001@h1.example>\r\nTo: garden@lists.example\r\nSubject: x\r\n\r\nx\r\n"
 
 
 def main(arguments: list[str]) -> None:
@@ -43,6 +44,8 @@ def _measure(count: int, folder: Path) -> None:
     from django.test import Client
 
     call_command("migrate", verbosity=0)
+    from posthouse.content import keeping
+    from posthouse.content.spool import spooled_from
     from posthouse.directory import accounts, domains
     from posthouse.directory.models import Account
     from posthouse.lists import creation, looking, mass
@@ -55,9 +58,13 @@ def _measure(count: int, folder: Path) -> None:
     report = mass.add(LIST, lines, time.time_ns() // 1_000_000, by="bench")
     _say(f"{report.added:,} members added, one transaction", time.perf_counter() - begun, count / MAILMAN_ADDS)
 
+    pk = creation.show(LIST).pk
+    with database.transaction():
+        content_id = keeping.keep(spooled_from(POSTING))
+    _say("recipients of a posting, counted", _median(lambda: _recipients(pk, content_id)), None)
+
     client = Client()
     client.force_login(Account.objects.get(pk=account.id))
-    pk = creation.show(LIST).pk
     path = f"/lists/{LIST}/members/"
 
     def page(query: str = "") -> Any:
@@ -72,6 +79,18 @@ def _measure(count: int, folder: Path) -> None:
     _say("the web page from the middle", _median(lambda: page(middle)), MAILMAN["one page of the roster"])
     _say("search of a member, web page", _median(lambda: page("?q=person0042")),
          MAILMAN["members by delivery mode, a page"])  # fmt: skip
+
+
+def _recipients(pk: int, content_id: int) -> int:
+    """How many get a posting by a member: the question that distribution asks, answered without being enqueued."""
+    from posthouse import database
+    from posthouse.lists.arrived import Arrived
+    from posthouse.lists.models import MailingList
+    from posthouse.lists.recipients import recipients
+
+    arrived = Arrived(1, content_id, b"", "person000001@h1.example")
+    select, parameters = recipients(MailingList.objects.select_related("domain").get(pk=pk), arrived)
+    return int(database.fetch(f"SELECT count(*) FROM ({select}) AS chosen", parameters)[0][0])
 
 
 def _median(act: Callable[[], Any], runs: int = RUNS) -> float:

@@ -341,6 +341,10 @@ class Runner:
         except Exception:
             log.exception("periodic work failed")
 
+    def _has_reports(self) -> bool:
+        """Whether something failed whose sender is still to be told."""
+        return self._reports_due
+
     async def settle(self) -> None:
         """For tests and tools: deliver until nothing is due at the clock's present time and nothing is under way."""
         if not self._claimant:
@@ -359,8 +363,6 @@ class Runner:
                 await self._chores()
                 await self._periodic()
                 due = await self._bridge.read(claiming.next_due, self._endings.now())
-            if self._reports_due:
-                continue  # something ended while the chores were done
-            if (due is None or due > self._endings.now()) and not len(self.claims):
+            if (due is None or due > self._endings.now()) and not len(self.claims) and not self._has_reports():
                 return
             idle_rounds += 1
