@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from posthouse import database
+from posthouse import database, maillog
 from posthouse.configuration import Configuration
 from posthouse.lists import creation
 from posthouse.lists.errors import ListError
@@ -52,7 +52,7 @@ OPEN_RELAY_FORMS = [  # RCPT TO, as the classic testers try them
 ]
 RETURN_PATHS = ["", ANA, FAR, GARDEN, f"postmaster@{DOMAIN}", f"eve@{DOMAIN}", "root", CLEO]
 ENDS = (
-    b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r\n\r.\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\n",
+    b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r\n\r.\r\n", b"\r\n.\r\r\n",
     b"\n\n.\r\n", b"\r\n.\n\r\n", b"\n\r.\n\r", b"\r\n\x00.\r\n", b"\r\n.\x00\r\n", b"\r\n . \r\n", b"\r\n.\x0b\r\n",
     b"\xe2\x80\xa8.\xe2\x80\xa8", b"\xc2\x85.\xc2\x85", b"\x85.\x85",
 )  # fmt: skip
@@ -163,8 +163,24 @@ def test_no_end_but_the_one_makes_two_messages_of_one(house: House, door: str) -
             answer = talker.reply()
             assert answer[:3] in ("250", "550", "554", "500"), (end, answer)
             assert talker.says("NOOP").startswith("250"), end  # still in step: there was one answer
-    paths = [row[0] for row in database.fetch("SELECT return_path FROM queue_message")]
-    assert EVE not in paths and len(paths) <= 5  # the forms that are plain text to everybody
+    maillog.flush()
+    accepted = [str(row[0]) for row in database.fetch("SELECT address || detail FROM queue_event WHERE kind = 'accepted'")]
+    assert 0 < len(accepted) <= 5  # the forms that are plain text to everybody
+    assert not any(EVE in one for one in accepted)
+
+
+def test_behind_a_bare_cr_the_end_is_the_end_and_the_message_is_refused(house: House) -> None:
+    house.has_list(GARDEN, members=[ANA, BEN])
+    with eve(house.port) as talker:
+        talker.says("EHLO far.example")
+        talker.says(f"MAIL FROM:<{ANA}>")
+        talker.says(f"RCPT TO:<{GARDEN}>")
+        talker.says("DATA")
+        talker.socket.sendall(f"From: {ANA}\r\nSubject: x\r\n\r\none\r\r\n.\r\nMAIL FROM:<{EVE}>\r\n".encode())
+        assert talker.reply().startswith("550 5.5.2")
+        assert talker.reply().startswith("250")  # RFC 2920 §3.1: a transaction of the client's own, in its own name
+        assert talker.says(f"MAIL FROM:<{ANA}>").startswith("503")
+    assert database.fetch("SELECT 1 FROM queue_message") == []
 
 
 def test_content_that_holds_an_end_arrives_whole_by_bdat_and_leaves_whole(house: House) -> None:
