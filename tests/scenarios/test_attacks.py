@@ -164,7 +164,9 @@ def test_no_end_but_the_one_makes_two_messages_of_one(house: House, door: str) -
             assert answer[:3] in ("250", "550", "554", "500"), (end, answer)
             assert talker.says("NOOP").startswith("250"), end  # still in step: there was one answer
     maillog.flush()
-    accepted = [str(row[0]) for row in database.fetch("SELECT address || detail FROM queue_event WHERE kind = 'accepted'")]
+    accepted = [
+        str(row[0]) for row in database.fetch("SELECT address || detail FROM queue_event WHERE kind = 'accepted'")
+    ]
     assert 0 < len(accepted) <= 5  # the forms that are plain text to everybody
     assert not any(EVE in one for one in accepted)
 

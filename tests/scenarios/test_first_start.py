@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import json
 import os
@@ -30,12 +31,22 @@ from tests.serving import Program, environment, until
 LIST = "garden@lists.localhost"
 
 
+def two_in_a_row() -> int:
+    """A free port whose neighbour is free too, below those that the system gives out to other tests."""
+    for port in range(20_000 + os.getpid() % 3_000 * 4, 32_000, 2):
+        with socket.socket() as one, socket.socket() as next_one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            next_one.bind(("127.0.0.1", port + 1))
+            return port
+    raise AssertionError("no two free ports stand side by side")
+
+
 class Trial:
     """A trial system on ports of its own, and a visitor with a browser."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data = folder, folder / "trial"
-        self.transfer, self.web = free_port(), free_port()
+        self.transfer, self.web = two_in_a_row(), free_port()
         self.data.mkdir()
         (self.data / "posthouse.toml").write_text(
             f'data_directory = "."\nhostname = "localhost"\ntrial = true\n'
