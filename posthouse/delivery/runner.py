@@ -28,7 +28,7 @@ from posthouse.delivery.job import Packer
 from posthouse.delivery.lane import World
 from posthouse.delivery.mx import Finder
 from posthouse.delivery.recorder import Recorder
-from posthouse.delivery.transport_security import PlainHosts, opportunistic_context
+from posthouse.delivery.transport_security import PlainHosts
 from posthouse.delivery.turns import Turns
 from posthouse.delivery.ways import Ways
 from posthouse.dns.lookups import Lookups
@@ -40,6 +40,7 @@ from posthouse.queue.errors import ClaimantGone
 from posthouse.queue.outcome import DEFERRED, FAILED, Outcome
 from posthouse.routing import Router, primary_here
 from posthouse.smtp.client import Timeouts
+from posthouse.smtp.encryption import opportunistic_context
 
 LOOK_SECONDS = 5.0  # the longest time without looking for due mail, should a word be lost
 GATHER_SECONDS = 0.01  # claims follow each other no faster, so that what arrives together is claimed together

@@ -14,11 +14,11 @@ from posthouse.configuration import Bulk, Configuration, NextHop, endpoint
 from posthouse.configuration.leaving import LMTP_PORT, OFFERED, VERIFIED, Place, next_hop_of, place
 from posthouse.delivery import trouble
 from posthouse.delivery.mx import Finder, NoTargets, Target
-from posthouse.delivery.transport_security import opportunistic_context, verifying_context
 from posthouse.delivery.trouble import Scope, Trouble
 from posthouse.dns.lookups import LookupFailure, Lookups, NoSuchName, TemporaryFailure
 from posthouse.queue.claim import QueuedMessage
 from posthouse.queue.outcome import DEFERRED
+from posthouse.smtp.encryption import opportunistic_context, verifying_context
 
 MOST_REMEMBERED = 20_000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -12,6 +11,7 @@ from posthouse.configuration.leaving import LMTP_PORT, NEVER, VERIFIED, next_hop
 from posthouse.dns.lookups import LookupFailure, Lookups
 from posthouse.reception.asking import MOST_TARGETS, NoHost, Target, allowed, mail_hosts
 from posthouse.reception.limits import Networks
+from posthouse.smtp.encryption import opportunistic_context, verifying_context
 
 
 class Ways:
@@ -82,13 +82,13 @@ class Ways:
 
     def _target(self, host: str, address: str, port: int, hop: NextHop | None) -> Target:
         own = self._configuration.host
-        context = opportunistic() if self._tls and address not in self._plain else None
+        context = _opportunistic() if self._tls and address not in self._plain else None
         if hop is None:
             return Target(host, address, port or self._port, own, context=context)
         if hop.tls == NEVER:
             context = None
         elif hop.tls == VERIFIED or hop.tls_from_start:
-            context = verifying(hop.authorities) if hop.tls == VERIFIED else opportunistic()
+            context = _verifying(hop.authorities) if hop.tls == VERIFIED else _opportunistic()
         family = [one for one in hop.source if (":" in one) == (":" in address)]
         return Target(
             host=host,
@@ -105,19 +105,5 @@ class Ways:
         )
 
 
-@lru_cache(maxsize=1)
-def opportunistic() -> ssl.SSLContext:
-    """Encryption without verification: who could offer a false certificate could hide STARTTLS too (RFC 7435 §3)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996
-    return context
-
-
-@lru_cache(maxsize=8)
-def verifying(authorities: str) -> ssl.SSLContext:
-    """Encryption with a certificate for the host that was asked for."""
-    context = ssl.create_default_context(cafile=authorities or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+_opportunistic = lru_cache(maxsize=1)(opportunistic_context)
+_verifying = lru_cache(maxsize=8)(verifying_context)
