@@ -102,7 +102,10 @@ class Dns:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Who sent what strangers hand us: SPF, DKIM, ARC, DMARC. It is written down; nothing is refused for it."""
+    """Who sent what strangers hand us: SPF, DKIM, ARC, DMARC. It is written down; what follows of it says [policy].
+
+    What was found out of a client, a return path and an author serves the next messages for a minute, never longer
+    than the TTL of the records it rests on."""
 
     enabled: bool = setting(True, "Check mail on transfer, except from relay networks. Never in the trial.")
     deadline: float = setting(10.0, "Seconds behind the end of a message for all of it; later answers are temperror.")

@@ -101,6 +101,44 @@ def test_all_of_it_passes_and_is_said_in_a_field_and_in_words() -> None:
     )
 
 
+@pytest.mark.parametrize(("ttl", "later"), [(300, 61), (10, 11)])
+def test_what_was_found_out_serves_the_next_message_for_a_minute_or_its_ttl_and_a_failure_does_not(
+    ttl: float, later: float
+) -> None:
+    zone, now = published(), [time.time()]
+    zone.ttl = ttl
+    asked: list[str] = []
+    plain = zone.ask
+
+    async def counted(name: Any, kind: str) -> Any:
+        asked.append(f"{name.to_text(omit_final_dot=True)} {kind}")
+        return await plain(name, kind)
+
+    zone.ask = counted  # type: ignore[method-assign]
+
+    async def scene() -> None:
+        witness = Witness(configuration.Evidence(deadline=5.0), zone, "mx.lists.example", lambda: now[0])
+
+        async def one() -> dict[str, str]:
+            asked.clear()
+            inquiry = witness.inquire(CLIENT)
+            inquiry.begin("mail.far.example", "ana@far.example")
+            return words(await inquiry.examine(spooled_from(signed())))
+
+        assert (await one())["spf"] == "pass" and len(asked) > 3
+        zone.put("far.example", "TXT", '"v=spf1 -all"')
+        assert (await one())["spf"] == "pass"
+        assert asked == ["rsa._domainkey.far.example TXT"], "only a signature is each message's own"
+        now[0] += later
+        zone.behave("far.example", "servfail")
+        assert (await one())["spf"] == "temperror"
+        zone.behave("far.example")
+        assert (await one())["spf"] == "fail", "what failed for now is asked again"
+        witness.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+
+
 def test_a_null_return_path_is_answered_for_by_helo() -> None:
     found = examined(LETTER, published(), return_path="")
     assert found.sender is None and found.helo.result == "pass"

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from posthouse.authenticity.arc import Arc
+from posthouse.authenticity.dkim import Dkim
+from posthouse.authenticity.dmarc import Dmarc
+from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import spooled_from
+from posthouse.reception.evidence import Evidence
 from posthouse.reception.gathering import Gathering, Sources
 from posthouse.reception.policy.facts import Facts, Listed, Listing, Verified, Visit
 
@@ -38,6 +43,16 @@ class Others:
     async def recipient(self, address: str, next_hop: str) -> Verified:
         self.asked.append(f"{address} at {next_hop}")
         return Verified(address, "yes")
+
+
+class Memory:
+    """Remembers what it is told, whatever that is."""
+
+    def __init__(self) -> None:
+        self.called: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given: self.called.append((name, given))
 
 
 def plays(scene: Callable[[Others], Coroutine[Any, Any, None]]) -> None:
@@ -116,18 +131,32 @@ def test_each_transaction_is_asked_about_anew_and_the_client_once() -> None:
 
 
 def test_who_tries_the_policy_teaches_nobody() -> None:
-    class Memory:
-        def __getattr__(self, name: str) -> Any:
-            raise AssertionError(f"{name} was called")
+    for learns, taught in ((False, []), (True, ["count", "learn", "passed", "learn"])):
+        memory = Memory()
+
+        async def scene(others: Others, memory: Memory = memory, learns: bool = learns) -> None:
+            gathering, visit = visitor(others, flood=memory, reputation=memory, greylist=memory, learns=learns)
+            facts = Facts(visit, "ana@far.example")
+            gathering.count("messages", facts)
+            gathering.welcome(facts, ["cleo@near.example"], ())
+            gathering.unwelcome(facts, "spam")
+
+        plays(scene)
+        assert [name for name, _ in memory.called] == taught
+
+
+def test_a_domain_is_not_counted_for_what_others_forge_in_its_name() -> None:
+    memory = Memory()
 
     async def scene(others: Others) -> None:
-        gathering, visit = visitor(others, flood=Memory(), reputation=Memory(), learns=False)
-        facts = Facts(visit, "ana@far.example")
-        gathering.count("messages", facts)
-        gathering.welcome(facts, ["cleo@near.example"], ())
-        gathering.unwelcome(facts, "spam")
+        gathering, visit = visitor(others, flood=memory)
+        for spf in ("fail", "pass"):
+            path = Spf(spf, "mailfrom", "far.example", "ana@far.example")
+            found = Evidence("", Spf("none", "helo", "", ""), path, Dkim(), Arc("none"), Dmarc("none"))
+            gathering.count("messages", Facts(visit, "ana@far.example", evidence=found))
 
     plays(scene)
+    assert [given[2] for _, given in memory.called] == ["", "ana@far.example"]
 
 
 def test_faults_of_greylisting_and_scanners_let_mail_pass(caplog: pytest.LogCaptureFixture) -> None:

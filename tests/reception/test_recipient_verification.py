@@ -268,3 +268,12 @@ def test_behind_a_smarthost_nobody_is_asked_who_has_no_next_hop_of_its_own(sqlit
         assert (await party.says(NOBODY)).answer == "no"
 
     run(sqlite, work, NO)
+
+
+def test_a_next_hop_is_not_taken_for_down_because_nobody_had_time_to_ask_it(sqlite: Configuration) -> None:
+    async def work(party: Party) -> None:
+        async with party.callouts._recipients:  # another question takes all the time there is
+            assert (await party.says(ANA)).answer == "unknown"
+        assert (await party.says(ANA)).answer == "yes"
+
+    run(sqlite, work, NO, connections=1, total_seconds=0.2)
