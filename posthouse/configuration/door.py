@@ -55,7 +55,10 @@ class Flood:
     recipients_per_network: int = setting(6000, "Most recipients of one network in a window.")
     refused_per_client: int = setting(60, "Most recipients of one client that do not exist, in a window.")
     refused_per_network: int = setting(300, "Most recipients of one network that do not exist, in a window.")
-    messages_per_sender_domain: int = setting(2000, "Most messages of one sending domain in a window.")
+    messages_per_sender_domain: int = setting(
+        2000,
+        "Most messages in a window of one sending domain that SPF or DKIM proves (without evidence: that is named).",
+    )
     messages_per_recipient: int = setting(300, "Most messages to one recipient in a window.")
     messages_per_list: int = setting(600, "Most messages to one mailing list in a window.")
     account_window: int = setting(3600, "Seconds of the window for accounts.")
