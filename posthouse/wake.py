@@ -106,14 +106,16 @@ class Listener:
 class NotifyListener:
     """Hears a channel through PostgreSQL, from every host that shares the database, inside an event loop.
 
-    Holds one connection and no thread. When the connection is lost it is made again, and the call back is called then
-    too, for words may have been missed.
+    Holds one connection and no thread. When the connection is lost it is made again. Each time that it was made,
+    `missed` is called, for words may have been missed; without it, `heard`.
     """
 
-    def __init__(self, url: str, channel: str, heard: Callable[[], None]) -> None:
+    def __init__(
+        self, url: str, channel: str, heard: Callable[[], None], missed: Callable[[], None] | None = None
+    ) -> None:
         if channel not in CHANNELS:
             raise ValueError(f"{channel!r} is no channel")
-        self._url, self._channel, self._heard = url, channel, heard
+        self._url, self._channel, self._heard, self._missed = url, channel, heard, missed or heard
         self._loop = asyncio.get_running_loop()
         self._connection: psycopg.Connection[Any] | None = None
         self._file = -1
@@ -137,7 +139,7 @@ class NotifyListener:
             return
         self._connection, self._file = connection, connection.fileno()
         self._loop.add_reader(self._file, self._read)
-        self._heard()
+        self._missed()
 
     def _open(self) -> psycopg.Connection[Any] | None:
         import psycopg
@@ -190,13 +192,16 @@ class Hearing:
             listener.close()
 
 
-def hear(configuration: Configuration, channel: str, heard: Callable[[], None]) -> Hearing:
+def hear(
+    configuration: Configuration, channel: str, heard: Callable[[], None], missed: Callable[[], None] | None = None
+) -> Hearing:
     """Listen to a channel on this host and, with PostgreSQL, on all hosts. Must be called inside an event loop.
 
     `heard` is called in that loop, at least once for any number of words that came together, perhaps without a word.
+    `missed` is called when a word may have been missed; None: `heard` is.
     """
     listeners: list[Listener | NotifyListener] = [Listener(configuration.data, channel, heard)]
     url = configuration.database_url
     if url.startswith("postgres"):
-        listeners.append(NotifyListener(url, channel, heard))
+        listeners.append(NotifyListener(url, channel, heard, missed))
     return Hearing(listeners)

@@ -36,6 +36,7 @@ class Counters:
         self._most, self._worth = most, worth
         self._counters: OrderedDict[Rate, _Counter] = OrderedDict()
         self._grown: dict[Rate, None] = {}
+        self._doubted: dict[Rate, None] = {}  # the database is asked for these, though they did not grow
         self._over: list[Addition] = []  # of windows that ended before they were written
 
     def __len__(self) -> int:
@@ -83,29 +84,56 @@ class Counters:
         """Begin at what the database says."""
         self._counters.clear()
         self._grown.clear()
+        self._doubted.clear()
         self._over.clear()
+
+    def doubt(self) -> None:
+        """What others counted may have been taken back: the next `flush` asks for it. Until then all of it counts."""
+        self._doubted = {rate: None for rate, counter in self._counters.items() if counter.shared}
 
     @property
     def grown(self) -> bool:
         """Whether `flush` has something to do."""
-        return bool(self._grown or self._over)
+        return bool(self._grown or self._over or self._doubted)
 
     async def flush(self, bridge: Bridge, now: float) -> bool:
         """Add to the database what grew, and learn what others counted. False: it is gone, and memory alone counts."""
         sent = self._take(now)
-        if not sent:
+        doubted, self._doubted = self._doubted, {}
+        if not sent and not doubted:
             return True
         try:
-            totals = await bridge.write(counts.add_many, sent)
+            totals = await bridge.write(counts.add_many, sent) if sent else {}
         except Unavailable:
             self._over = (sent + self._over)[:MOST_UNSENT]
+            self._doubted |= doubted
             return False
         for one in sent:
-            counter = self._counters.get(one.rate)
-            total = totals.get(one.rate.id)
-            if counter is not None and total is not None:
-                _learn(counter, total)
+            self._learn(one.rate, totals.get(one.rate.id))
+        return await self._ask(bridge, [rate for rate in doubted if rate.id not in totals], now)
+
+    async def _ask(self, bridge: Bridge, doubted: list[Rate], now: float) -> bool:
+        """Learn what the database says of these; nothing: only what it was not told yet was counted."""
+        if not doubted:
+            return True
+        try:
+            totals = await bridge.read(counts.totals, [rate.id for rate in doubted])
+        except Unavailable:
+            self._doubted |= dict.fromkeys(doubted)
+            return False
+        for rate in doubted:
+            self._learn(rate, totals.get(rate.id, Total(int(now // rate.seconds), 0, 0)))
         return True
+
+    def _learn(self, rate: Rate, total: Total | None) -> None:
+        """What all processes counted replaces what this one knew; what it counted since comes on top."""
+        counter = self._counters.get(rate)
+        if counter is None or total is None:
+            return
+        if total.slot == counter.slot:
+            counter.fresh, counter.earlier = total.fresh + counter.unsent, total.earlier
+        elif total.slot == counter.slot - 1:
+            counter.earlier = max(counter.earlier, total.fresh)
 
     def _take(self, now: float) -> list[Addition]:
         """What is to be sent."""
@@ -134,11 +162,3 @@ class Counters:
         counter.earlier = counter.fresh if slot == counter.slot + 1 else 0
         counter.slot, counter.fresh, counter.unsent = slot, 0, 0
         counter.shared = counter.earlier >= max(1, counter.rate.most // self._worth)
-
-
-def _learn(counter: _Counter, total: Total) -> None:
-    """What all processes counted replaces what this one knew; what it counted since comes on top."""
-    if total.slot == counter.slot:
-        counter.fresh, counter.earlier = total.fresh + counter.unsent, total.earlier
-    elif total.slot == counter.slot - 1:
-        counter.earlier = max(counter.earlier, total.fresh)

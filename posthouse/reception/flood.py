@@ -75,6 +75,10 @@ class Flood:
         """An operator changed what is counted: begin at what the database says."""
         self._counters.forget()
 
+    def doubt(self) -> None:
+        """What the database says may be less than what is known here: it is asked at the next flush."""
+        self._counters.doubt()
+
     async def flush(self) -> None:
         """Add to the database what grew, and learn what others counted. While it cannot be had, memory alone counts."""
         if self._counters.grown:

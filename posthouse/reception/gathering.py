@@ -98,6 +98,7 @@ class Sources:
     learns: bool = True  # whether what is asked may be remembered; `posthouse policy try` leaves no trace
     chores: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # about once a second
     forgetting: list[Callable[[], object]] = field(default_factory=list)  # when an operator changed what is remembered
+    doubting: list[Callable[[], object]] = field(default_factory=list)  # when nobody would have heard of it
     closing: list[Callable[[], Awaitable[object] | None]] = field(default_factory=list)  # before the database goes
 
 

@@ -218,6 +218,11 @@ class Login:
         self._failures.forget()
         self._failed_at.clear()
 
+    def doubt(self) -> None:
+        """An operator may have changed what is counted, unheard: ask the database."""
+        self._failures.doubt()
+        self._share()
+
     def close(self) -> None:
         """Give the threads and their connections back."""
         if self._flushing is not None:

@@ -75,6 +75,7 @@ def _with_callouts(
     callouts = sources.callouts = Callouts(chosen, lookups, bridge, clock, random, ours)
     sources.chores.append(callouts.flush)
     sources.forgetting.append(callouts.forget)
+    sources.doubting.append(callouts.forget)
     if sources.learns:
         sources.closing.insert(0, callouts.close)
 
@@ -86,16 +87,19 @@ def _with_memory(
         flood = sources.flood = Flood(chosen.flood, bridge, clock, chosen.hosts)
         sources.chores.append(flood.flush)
         sources.forgetting.append(flood.forget)
+        sources.doubting.append(flood.doubt)
         sources.closing += [flood.flush] if sources.learns else []
     if "waiting" in wanted:
         greylist = sources.greylist = Greylist(chosen.greylist, bridge, clock, chosen.hosts, chosen.names)
         sources.chores.append(greylist.flush)
         sources.forgetting.append(greylist.forget)
+        sources.doubting.append(greylist.forget)
         sources.closing += [greylist.close] if sources.learns else []
     if "standing" in wanted:
         reputation = sources.reputation = Reputation(bridge, clock)
         sources.chores.append(reputation.flush)
         sources.forgetting.append(reputation.forget)
+        sources.doubting.append(reputation.forget)
         sources.closing += [reputation.close] if sources.learns else []
 
 

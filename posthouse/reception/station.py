@@ -85,7 +85,7 @@ class Reception:
         keeper = Doorkeeper(limits.connections, limits.connections_per_address, self._crowd)
         networks = Networks(configuration.hosts(configuration.reception.relay_networks))
         self._sources = open_sources(configuration, self._bridge, self._clock, self._router)
-        self._door = wake.hear(configuration, wake.DOOR, self._forget)
+        self._door = wake.hear(configuration, wake.DOOR, self._forget, self._doubt)
         if configuration.reception.soft_refusals:
             _log.warning("soft_refusals is on: every refusal is temporary, in and out. Not for production")
         shared = decision_of(configuration), Neighbourhood(configuration)
@@ -189,6 +189,12 @@ class Reception:
         """An operator changed what is remembered of strangers."""
         self._login.forget()
         for act in self._sources.forgetting:
+            act()
+
+    def _doubt(self) -> None:
+        """The same, if an operator did it unheard. What this process counted since stays counted."""
+        self._login.doubt()
+        for act in self._sources.doubting:
             act()
 
     async def _sweep(self) -> None:

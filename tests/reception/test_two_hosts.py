@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from posthouse import database, wake
 from posthouse.configuration import Configuration
 from tests.reception.conftest import Opener, furnish
-from tests.reception.station import LETTER, Station, Talker
+from tests.reception.station import LETTER, Station, Talker, until
 
 GARDEN = "garden@lists.example"
 
@@ -69,3 +70,37 @@ def test_a_burst_at_one_host_is_known_to_the_other(
     assert posts(there).startswith("451 4.7.1")
     time.now += 120
     assert posts(there).startswith("250")
+
+
+def test_a_lost_connection_forgives_nothing_and_hears_what_was_forgotten_meanwhile(
+    postgresql: Configuration, pair: tuple[Path, Path], opens: Opener
+) -> None:
+    time, house = Time(), furnish(postgresql, pair)
+    here = opens(house, clock=time, flood={"messages_per_list": 20})
+    assert [posts(here)[:3] for _ in range(21)] == ["250"] * 20 + ["451"]
+    flushed(here)
+    heard_again(here)
+    assert posts(here).startswith("451"), "until the database was asked, what is known counts"
+    flushed(here)
+    assert posts(here).startswith("451"), "the database says the same"
+    with database.transaction():
+        database.run("DELETE FROM encounters_count", ())
+    heard_again(here)
+    flushed(here)
+    assert posts(here).startswith("250"), "the word of an operator that was missed"
+
+
+def heard_again(station: Station) -> None:
+    """PostgreSQL cuts the connection on which the station hears of the door; wait until there is another."""
+    connections = {listener._connection for listener in heard_by(station)}
+    with database.transaction():
+        database.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN posthouse_door'", ()
+        )
+    until(lambda: all(one._connection is not None and one._connection not in connections for one in heard_by(station)))
+
+
+def heard_by(station: Station) -> list[wake.NotifyListener]:
+    """What listens to PostgreSQL about the door."""
+    assert station.reception._door is not None
+    return [one for one in station.reception._door._listeners if isinstance(one, wake.NotifyListener)]
