@@ -10,9 +10,9 @@ import pytest
 
 from posthouse.content.models import Content
 from posthouse.directory import preferences
-from posthouse.lists import digests, roster
+from posthouse.lists import digests, roster, wording
 from posthouse.lists.digest_models import DigestPosting, LastDigest
-from posthouse.lists.models import MailingList
+from posthouse.lists.models import HeldPosting, MailingList
 from posthouse.queue.models import Delivery, Message
 from tests.lists.scene import DAY, HOUR, NOW, arrives, copies, has_list, letter, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN
@@ -20,6 +20,7 @@ from tests.people import ANA, BEN, CLEO, EVE, GARDEN
 both = pytest.mark.usefixtures("database")
 sqlite = pytest.mark.usefixtures("sqlite")
 
+MASTHEAD = "list:member:digest:masthead"
 PLAIN, MIME, SUMMARY = "plaintext_digests", "mime_digests", "summary_digests"
 WITH_FILE = (
     f"From: Ana <{ANA}>\r\nTo: {GARDEN}\r\nSubject: Photo\r\nMessage-ID: <photo@far.example>\r\n"
@@ -72,13 +73,50 @@ def test_who_reads_digests_gets_no_copy_and_one_digest_of_their_kind() -> None:
 
 
 @sqlite
-def test_the_contents_of_a_digest_are_told_in_the_language_of_the_list() -> None:
-    has_list(members=[ANA], preferred_language="fr")
-    reads(BEN, PLAIN)
+@pytest.mark.parametrize("asks", ["list", "site"])
+def test_a_digest_is_titled_and_told_in_the_language_of_the_list(asks: str) -> None:
+    has_list(members=[ANA], preferred_language="fr" if asks == "list" else "", digest_footer="$title")
+    preferences.set_site({"preferred_language": "fr"} if asks == "site" else {})
+    for reader, kind in ((BEN, PLAIN), (CLEO, MIME), (EVE, SUMMARY)):
+        reads(reader, kind)
     posts(ANA)
-    posts(ANA, text="And ripe ones.\r\n")
+    arrives(WITH_FILE, GARDEN, ANA)
     digests.send(GARDEN, NOW + HOUR)
-    assert "Sujets de ce numéro (2 messages) :" in text_of(only_digest())
+
+    title = "Recueil de Garden, vol. 1, numéro 1"
+    found = {readers[0]: digest for digest, readers in sent()}
+    assert {str(digest["subject"]) for digest in found.values()} == {title}
+    plain, brief = text_of(found[BEN]), text_of(found[EVE])
+    assert plain.startswith(f"{title}\n\nÉcrire à la liste :") and "Sujets de ce numéro (2 messages) :" in plain
+    assert "[Pièce jointe: my tomato.jpg" in plain and f"\nFin : {title}\n****" in plain
+    assert f"Subject: Pied du recueil\n\n{title}\n" in plain
+    assert ", 1 pièce jointe\n" in brief and "Écrire à la liste :" in brief
+    said = [part["content-description"] for part in found[CLEO].iter_parts() if part["content-description"]]
+    assert said == [title, "Sujets de ce numéro (2 messages)", "Pied du recueil"]
+
+
+@sqlite
+def test_the_subject_of_digests_is_worded_by_the_mastheads_template() -> None:
+    has_list(members=[ANA], hold_digest="yes")
+    reads(BEN, PLAIN)
+    wording.put(GARDEN, MASTHEAD, "en", "Subject: News of $display_name ($issue)\n\nThis is $title.", by="o", now=NOW)
+    posts(ANA)
+    digests.send(GARDEN, NOW + HOUR)
+    assert only_digest()["subject"] == "News of Garden (1)"
+    assert text_of(only_digest()).startswith("This is News of Garden (1).\n")
+    posts(ANA, subject="Re: News of Garden (1)", to=GARDEN, now=NOW + HOUR)
+    assert HeldPosting.objects.get().rule == "digests"
+
+
+@sqlite
+def test_a_masthead_worded_before_its_subject_counted_keeps_its_title() -> None:
+    has_list(members=[ANA])
+    reads(BEN, PLAIN)
+    wording.put(GARDEN, MASTHEAD, "en", "Subject: $title\n\nHere is $title.", by="o", now=NOW)
+    posts(ANA)
+    digests.send(GARDEN, NOW + HOUR)
+    assert only_digest()["subject"] == "Garden Digest, Vol 1, Issue 1"
+    assert text_of(only_digest()).startswith("Here is Garden Digest, Vol 1, Issue 1.\n")
 
 
 @both

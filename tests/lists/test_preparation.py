@@ -164,7 +164,7 @@ def test_every_notice_names_only_placeholders_that_are_filled(path: Path) -> Non
         "bounce-warning": "address number reason removed_on restart_url since",
         "probe": "address reason",
         "pending": "count waiting",
-        "digest-masthead": "title",
+        "digest-masthead": "title volume issue",
         "autoresponse": "text",
         "rejected": "author subject reason",
         "confirm-join": "address token confirm_url expires",

@@ -296,6 +296,18 @@ def test_an_answer_to_a_whole_digest_is_held_where_owners_want_it() -> None:
 
 
 @sqlite
+def test_a_digest_that_is_answered_or_quoted_whole_is_known_in_the_language_of_the_list() -> None:
+    has_list(members=[ANA], hold_digest="yes", preferred_language="fr")
+    title = "Recueil de Garden, vol. 3, numéro 14"
+    posts(ANA, "x", subject=f"Re: {title}")
+    assert verdict() == ("hold", "digests")
+    posts(ANA, f"Oui.\n\n> {title}\n>\n> Écrire à la liste :\n>   {GARDEN}\n", subject="Haricots")
+    assert verdict() == ("hold", "digests")
+    posts(ANA, f"Dans le {title}, Ben parle de tomates.", subject="Tomates du recueil de Garden")
+    assert verdict()[0] == "accept"
+
+
+@sqlite
 def test_a_suspicious_header_is_held() -> None:
     has_list(members=[ANA], bounce_matching_headers="X-Mailer: ^bulk{1,2}er\nTo: friend@public\\.example")
     posts(ANA, "x", GARDEN, "Beans", NOW, "X-Mailer: Bulker 2")

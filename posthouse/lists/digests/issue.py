@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from posthouse.content import keeping
 from posthouse.content.errors import ContentError
-from posthouse.lists import notices
+from posthouse.lists import digest_words, notices
 from posthouse.lists.arrived import joined
 from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.models import MailingList
@@ -39,11 +39,12 @@ class Entry:
     message_id: str
     permalink: str
     gathered_at: int  # seconds since 1970
+    unknown: str = "unknown"  # what is said where nobody is named
 
     @property
     def author(self) -> str:
         """Who wrote it, for people."""
-        return self.reading.author_name or self.reading.author_address or "unknown"
+        return self.reading.author_name or self.reading.author_address or self.unknown
 
     @property
     def date(self) -> str:
@@ -64,16 +65,21 @@ class Issue:
     number: int
     title: str
     masthead: str
+    language: str  # of the words around the postings
     header: str
     footer: str
     entries: tuple[Entry, ...]
+
+    def said(self, text: str) -> str:
+        """A sentence of the house in the language of the digest."""
+        return in_language(text, self.language)
 
     @property
     def topics(self) -> str:
         """The line above the table of contents."""
         count = len(self.entries)
         text = "Topics in this issue (1 message):" if count == 1 else f"Topics in this issue ({count} messages):"
-        return in_language(text, self.mailing_list.preferred_language)
+        return self.said(text)
 
     @property
     def contents(self) -> str:
@@ -83,32 +89,34 @@ class Issue:
 
 def make(mailing_list: MailingList, volume: int, number: int, rows: Sequence[DigestPosting]) -> Issue:
     """The issue with these postings; one whose content is lost stands there as a note, never in the way of others."""
-    title = f"{mailing_list.display_name} Digest, Vol {volume}, Issue {number}"
-    values = {**notices.placeholders(mailing_list), "volume": str(volume), "issue": str(number), "title": title}
-    _, masthead = notices.render(mailing_list, "digest-masthead", {"title": title})
+    named = digest_words.named(mailing_list, volume, number)
+    values = {**notices.placeholders(mailing_list), "volume": str(volume), "issue": str(number), "title": named.title}
     bodies = keeping.read_many(row.content_id for row in rows)
     entries = []
     for position, row in enumerate(rows, 1):
-        entries.append(_entry(mailing_list, position, row, bodies.get(row.content_id)))
+        entries.append(_entry(mailing_list, position, row, bodies.get(row.content_id), named.language))
     return Issue(
         mailing_list,
         volume,
         number,
-        title,
-        masthead.strip("\n") + "\n",
+        named.title,
+        named.masthead.strip("\n") + "\n",
+        named.language,
         _filled(mailing_list.digest_header, values),
         _filled(mailing_list.digest_footer, values),
         tuple(entries),
     )
 
 
-def _entry(mailing_list: MailingList, number: int, row: DigestPosting, body: keeping.Body | None) -> Entry:
+def _entry(
+    mailing_list: MailingList, number: int, row: DigestPosting, body: keeping.Body | None, language: str
+) -> Entry:
     try:
         content = body.all() if body is not None else None
     except (ContentError, OSError):
         content = None
     if content is None:
-        lost = in_language(_LOST, mailing_list.preferred_language)
+        lost = in_language(_LOST, language)
         content = f"Content-Type: text/plain; charset=utf-8\r\nSubject: (lost)\r\n\r\n{lost}\r\n".encode()
     whole = with_crlf(joined(bytes(row.prefix), content))
     reading = read(whole)
@@ -118,10 +126,11 @@ def _entry(mailing_list: MailingList, number: int, row: DigestPosting, body: kee
         content=whole,
         fields=Fields(whole),
         reading=reading,
-        subject=subject[:_LONGEST_SUBJECT] or in_language("(no subject)", mailing_list.preferred_language),
+        subject=subject[:_LONGEST_SUBJECT] or in_language("(no subject)", language),
         message_id=row.message_id,
         permalink=row.permalink,
         gathered_at=int(row.gathered_at.timestamp()),
+        unknown=in_language("unknown", language),
     )
 
 

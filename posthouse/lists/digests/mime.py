@@ -17,11 +17,11 @@ def body(issue: Issue) -> bytes:
     """The digest's content from its Content-Type on."""
     parts = [text_part(issue.masthead, fields=[("Content-Description", issue.title)])]
     if issue.header:
-        parts.append(text_part(issue.header, fields=[("Content-Description", "Digest Header")]))
+        parts.append(text_part(issue.header, fields=[("Content-Description", issue.said("Digest Header"))]))
     parts.append(text_part(issue.contents, fields=[("Content-Description", issue.topics.rstrip(":"))]))
     parts.append(_marked(multipart("digest", [_part(entry) for entry in issue.entries])))
     if issue.footer:
-        parts.append(text_part(issue.footer, fields=[("Content-Description", "Digest Footer")]))
+        parts.append(text_part(issue.footer, fields=[("Content-Description", issue.said("Digest Footer"))]))
     return _marked(multipart("mixed", parts))
 
 

@@ -33,12 +33,12 @@ def _pieces(issue: Issue, files: list[Attached]) -> Iterator[str]:
     yield issue.contents.strip("\n")
     yield PREAMBLE_END
     for entry in issue.entries:
-        yield f"{_header(entry)}\n\n{_text(entry, files)}".rstrip("\n")
+        yield f"{_header(entry)}\n\n{_text(issue, entry, files)}".rstrip("\n")
         yield BETWEEN
     if issue.footer:
-        yield f"Subject: Digest Footer\n\n{_stuffed(issue.footer.strip(chr(10)))}"
+        yield f"Subject: {issue.said('Digest Footer')}\n\n{_stuffed(issue.footer.strip(chr(10)))}"
         yield BETWEEN
-    end = f"End of {issue.title}"
+    end = f"{issue.said('End of')} {issue.title}"
     yield f"{end}\n{'*' * len(end)}"
 
 
@@ -69,19 +69,19 @@ def _folded(line: str) -> str:
     return folded + current
 
 
-def _text(entry: Entry, files: list[Attached]) -> str:
+def _text(issue: Issue, entry: Entry, files: list[Attached]) -> str:
     parts = [_stuffed(entry.reading.text.strip("\n"))] if entry.reading.text.strip() else []
     for one in entry.reading.attachments:
         name = " ".join(one.filename.split())
-        told = f"[Attachment: {name} ({one.content_type}, {max(1, round(one.size / 1024))} KB)"
+        told = f"[{issue.said('Attachment')}: {name} ({one.content_type}, {max(1, round(one.size / 1024))} KB)"
         if entry.permalink:
             parts.append(f"{told}]\n<{entry.attachment_url(one.number, one.filename)}>")
             continue
         found = attachment(entry.content, one.number)
         if found is not None:
             files.append(Attached(found[0], found[1], found[2]))
-            parts.append(f"{told}, at the end of this digest]")
-    return "\n\n".join(parts) or "[This message has no text.]"
+            parts.append(f"{told}, {issue.said('at the end of this digest')}]")
+    return "\n\n".join(parts) or f"[{issue.said('This message has no text.')}]"
 
 
 def _stuffed(text: str) -> str:

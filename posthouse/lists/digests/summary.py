@@ -17,7 +17,7 @@ def body(issue: Issue) -> bytes:
             break_long_words=False,
         )  # fmt: skip
         files = len(entry.reading.attachments)
-        more = f", {files} attachment{'s' if files != 1 else ''}" if files else ""
+        more = f", {files} {issue.said('attachments' if files != 1 else 'attachment')}" if files else ""
         lines.append(f"{subject}\n      {' '.join(entry.author.split())}, {entry.date}{more}\n      {entry.permalink}")
     pieces = [issue.masthead, issue.header, issue.topics, *lines, issue.footer]
     return text_part("\n\n".join(piece.strip("\n") for piece in pieces if piece.strip()) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from posthouse.address import AddressError, key_of, mailboxes
+from posthouse.lists import digest_words
 from posthouse.lists.addresses import names_of
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.verdict import HOLD, Verdict
@@ -117,9 +118,11 @@ def digest(case: Case) -> Verdict | None:
     """It answers a whole digest: its subject says nothing, or it quotes everything."""
     if not case.mailing_list.hold_digest:
         return None
-    if _DIGEST.search(case.arrived.subject):
+    title, quoted = digest_words.titles(case.mailing_list)
+    if _DIGEST.search(case.arrived.subject) or title.search(case.arrived.subject):
         return _hold("digests", "Its subject is that of a digest; please give it one of its own.")
-    if _MASTHEAD.search(case.text[:200_000]):
+    text = case.text[:200_000]
+    if _MASTHEAD.search(text) or quoted.search(text):
         return _hold("digests", "It quotes a whole digest; please quote only what it answers.")
     return None
 
