@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from posthouse.configuration.leaving import NEVER, VERIFIED
 from posthouse.delivery import trouble
-from posthouse.delivery.mx import Target, is_in, networks_of
+from posthouse.delivery.mx import Target
 from posthouse.delivery.transport_security import PlainHosts
 from posthouse.delivery.trouble import Stage, Trouble
 from posthouse.delivery.ways import Manner
+from posthouse.dns.networks import Networks
 from posthouse.smtp.client import Client, ClientError, ConnectionBroken, Timeouts, TlsFailed, UnsafeAddress
 from posthouse.smtp.reply import Reply
 
@@ -35,7 +36,7 @@ class Dialler:
     context: ssl.SSLContext | None
     plain_hosts: PlainHosts
     timeouts: Timeouts
-    exempt: tuple[str, ...] = ()
+    exempt: Networks = field(default_factory=lambda: Networks(()))
 
     async def dial(self, target: Target, manner: Manner) -> Client:
         """A connection past EHLO, encrypted and signed in as `manner` says. Raises HostTrouble."""
@@ -57,7 +58,7 @@ class Dialler:
         address = target.address
         if self.context is None or manner.tls == NEVER or address.startswith("/"):
             return False
-        return address not in self.plain_hosts and not (self.exempt and is_in(address, networks_of(self.exempt)))
+        return address not in self.plain_hosts and address not in self.exempt
 
     async def _dial(self, target: Target, manner: Manner, context: ssl.SSLContext | None) -> Client:
         client = Client(self.timeouts, window=WINDOW)

@@ -32,6 +32,8 @@ from posthouse.delivery.transport_security import PlainHosts
 from posthouse.delivery.turns import Turns
 from posthouse.delivery.ways import Ways
 from posthouse.dns.lookups import Lookups
+from posthouse.dns.mail_hosts import MailHosts
+from posthouse.dns.networks import Networks, OwnAddresses
 from posthouse.dns.resolver import Resolver
 from posthouse.lists import periodic
 from posthouse.queue import claim as claiming
@@ -124,7 +126,7 @@ class Runner:
     def _world(self) -> World:
         settings = self._configuration.delivery
         context = opportunistic_context() if settings.tls else None
-        exempt = tuple(self._configuration.hosts(settings.tls_exempt))
+        exempt = Networks(self._configuration.hosts(settings.tls_exempt))
         dialler = Dialler(self._configuration.host, context, PlainHosts(self._clock), self._timeouts, exempt)
         return World(
             dialler=dialler,
@@ -144,14 +146,14 @@ class Runner:
         if self._resolver is None:
             self._resolver = Resolver([endpoint(text) for text in dns.nameservers], dns.timeout, self._clock)
         listeners = [endpoint(text) for text in self._configuration.reception.transfer]
-        return Finder(
+        hosts = MailHosts(
             self._resolver,
             self._random,
-            settings.port,
             own_names=frozenset({self._configuration.host.lower()}),
-            own_addresses=frozenset(address for address, port in listeners if port == settings.port),
-            ignored=tuple(self._configuration.hosts(settings.ignore_targets)),
+            own_addresses=OwnAddresses(listeners, settings.port),
+            ignored=Networks(self._configuration.hosts(settings.ignore_targets)),
         )
+        return Finder(hosts, settings.port)
 
     async def stop(self, grace: float = 10.0) -> None:
         """Begin nothing new, finish what is under way within `grace` seconds, give back the rest. Safe to repeat."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from posthouse.dns.lookups import LookupFailure, TemporaryFailure
+from posthouse.dns.mail_hosts import NoMailHost, Why
 from posthouse.queue.outcome import DEFERRED, FAILED
 from posthouse.smtp.reply import MalformedReply, Reply
 
@@ -150,26 +151,23 @@ def of_lookup(error: LookupFailure) -> Trouble:
     return Trouble(FAILED, Scope.DESTINATION, short(f"DNS: {error}"), "5.1.2")  # RFC 5321 §5.1
 
 
-def null_mx(domain: str) -> Trouble:
-    """The domain says that it takes no mail (RFC 7505 §4.2)."""
-    return Trouble(FAILED, Scope.DESTINATION, f"{domain} takes no mail: its MX is null", "5.1.10")
-
-
-def no_address(domain: str, hosts: str) -> Trouble:
-    """None of the hosts that should take the mail has an address."""
-    return Trouble(FAILED, Scope.DESTINATION, short(f"no mail host of {domain} has an address: {hosts}"), "5.4.4")
-
-
-def loops_back(domain: str, host: str) -> Trouble:
-    """The best mail host of a domain that is not ours is this host itself (RFC 5321 §5.1)."""
-    reason = f"mail for {domain} loops back to this host: its MX leads to {host}, and {domain} is not one of ours"
-    return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.6")
-
-
-def forbidden_targets(domain: str, targets: str) -> Trouble:
-    """All addresses of the destination lie in networks that mail must not be led to."""
-    reason = f"every address of {domain} is in [delivery] ignore_targets: {targets}"
-    return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.4")
+def of_no_mail_host(domain: str, error: NoMailHost) -> Trouble:
+    """What it means that no host can be dialled for a domain."""
+    match error.why:
+        case Why.LOOKUP:
+            assert error.failure is not None
+            return of_lookup(error.failure)
+        case Why.NULL_MX:  # RFC 7505 §4.2
+            return Trouble(FAILED, Scope.DESTINATION, f"{domain} takes no mail: its MX is null", "5.1.10")
+        case Why.LOOPS_BACK:  # RFC 5321 §5.1: the best mail host of a domain that is not ours is this host itself
+            where = f"its MX leads to {error.names}, and {domain} is not one of ours"
+            reason = f"mail for {domain} loops back to this host: {where}"
+            return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.6")
+        case Why.NO_ADDRESS:
+            return Trouble(FAILED, Scope.DESTINATION, short(str(error)), "5.4.4")
+        case Why.FORBIDDEN:
+            reason = f"every address of {domain} is in [delivery] ignore_targets: {error.names}"
+            return Trouble(FAILED, Scope.DESTINATION, short(reason), "5.4.4")
 
 
 def internal(error: Exception, scope: Scope = Scope.RECIPIENT) -> Trouble:

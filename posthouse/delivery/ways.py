@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import re
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +12,8 @@ from posthouse.configuration.leaving import LMTP_PORT, OFFERED, VERIFIED, Place,
 from posthouse.delivery import trouble
 from posthouse.delivery.mx import Finder, NoTargets, Target
 from posthouse.delivery.trouble import Scope, Trouble
-from posthouse.dns.lookups import LookupFailure, Lookups, NoSuchName, TemporaryFailure
+from posthouse.dns.lookups import LookupFailure, TemporaryFailure
+from posthouse.dns.mail_hosts import addresses_of
 from posthouse.queue.claim import QueuedMessage
 from posthouse.queue.outcome import DEFERRED
 from posthouse.smtp.encryption import opportunistic_context, verifying_context
@@ -135,7 +133,7 @@ class Ways:
         port = one.port or port
         if one.mx:
             return [replace(target, port=port) for target in await self.finder.targets(one.name)]
-        return [Target(one.name, address, port) for address in await addresses_of(one.name, self.finder.lookups)]
+        return [Target(one.name, address, port) for address in await addresses_of(one.name, self.finder.hosts.lookups)]
 
 
 class _Bulk:
@@ -196,22 +194,3 @@ def _reachable(targets: Sequence[Target], way: Way) -> list[Target]:
 def _spelled(one: Place) -> str:
     where = one.name if one.mx or one.name.startswith("/") else f"[{one.name}]"
     return f"{where}:{one.port}" if one.port else where
-
-
-async def addresses_of(host: str, lookups: Lookups) -> list[str]:
-    """Addresses of a host we chose: itself, by DNS, or as this machine knows it (/etc/hosts). Raises LookupFailure."""
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
-    failure: LookupFailure = NoSuchName(f"{host} is known to this machine alone")
-    if "." in host:
-        try:
-            return await lookups.addresses(host)
-        except LookupFailure as error:
-            failure = error
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        raise failure from None
-    return list(dict.fromkeys(str(info[4][0]) for info in found))

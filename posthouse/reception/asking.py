@@ -1,28 +1,14 @@
-"""Asking another host about an address: which host (RFC 5321 §5.1), the question, and what was heard. Sends no mail."""
+"""Asking another host about an address: the question, and what was heard. Sends no mail."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from posthouse.dns.lookups import LookupFailure, Lookups, MxHost, NoAnswer, NoSuchName
-from posthouse.reception.limits import Networks
 from posthouse.smtp.client import Client, ClientError, Timeouts, TlsFailed, UnsafeAddress
 from posthouse.smtp.reply import Reply
-
-MOST_HOSTS = 5  # of one domain whose addresses are looked up
-MOST_TARGETS = 3  # addresses that one question may dial
-
-
-class NoHost(Exception):
-    """There is nobody to ask; the text says why. `certain`: the domain takes no mail, now or later."""
-
-    def __init__(self, why: str, certain: bool = False) -> None:
-        super().__init__(why)
-        self.certain = certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,67 +50,6 @@ class Heard:
         """What was heard, in one line."""
         text = f"{target} said: {self.reply}" if self.reply is not None else f"{target}: {self.trouble}"
         return " ".join(text.split())[:300]
-
-
-async def mail_hosts(
-    domain: str,
-    lookups: Lookups,
-    random: Callable[[], float],
-    own_names: Collection[str] = (),
-    own_addresses: Collection[str] = (),
-) -> list[tuple[str, list[str]]]:
-    """The hosts (name, addresses) that take a domain's mail, best first, without us and those worse than us.
-
-    Raises NoHost.
-    """
-    hosts = await _hosts(domain, lookups, random)
-    own = [host.preference for host in hosts if host.name in own_names]
-    hosts = [host for host in hosts if not own or host.preference < min(own)]  # RFC 5321 §5.1: or mail goes in circles
-    found: list[tuple[str, list[str]]] = []
-    trouble: LookupFailure | None = None
-    for host in hosts[:MOST_HOSTS]:
-        try:
-            addresses = await lookups.addresses(host.name)
-        except LookupFailure as error:
-            trouble = error
-            continue
-        if any(address in own_addresses for address in addresses):
-            break
-        found.append((host.name, addresses))
-    if not found:
-        certain = isinstance(trouble, (NoAnswer, NoSuchName)) and not own
-        raise NoHost(str(trouble) if trouble else f"{domain} has no better mail host than this one", certain)
-    return found
-
-
-async def _hosts(domain: str, lookups: Lookups, random: Callable[[], float]) -> list[MxHost]:
-    try:
-        records = await lookups.mx(domain)
-    except NoAnswer:
-        return [MxHost(0, domain)]  # RFC 5321 §5.1: the implicit MX
-    except LookupFailure as error:
-        raise NoHost(str(error), isinstance(error, NoSuchName)) from None
-    hosts = [record for record in records if record.name]
-    if not hosts:
-        raise NoHost(f"{domain} says that it takes no mail (null MX)", True)  # RFC 7505 §3
-    drawn = [(host.preference, random(), host) for host in hosts]
-    return [host for _, _, host in sorted(drawn, key=lambda one: one[:2])]
-
-
-def allowed(addresses: Sequence[str], ignored: Networks) -> list[str]:
-    """The addresses without those in networks that an MX record must not lead us to."""
-    kept = []
-    for address in addresses:
-        parsed = ipaddress.ip_address(address)
-        inner = [parsed.sixtofour] if isinstance(parsed, ipaddress.IPv6Address) else []
-        if parsed in _NAT64:  # RFC 6052 §2.1, RFC 3056: they lead to the IPv4 address inside
-            inner.append(ipaddress.IPv4Address(parsed.packed[12:]))
-        if address not in ignored and not any(str(one) in ignored for one in inner if one is not None):
-            kept.append(address)
-    return kept
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 async def ask(

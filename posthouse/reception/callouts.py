@@ -20,11 +20,11 @@ from posthouse.dns.lookups import Lookups
 from posthouse.encounters.verification import DOMAIN, RECIPIENT, SENDER
 from posthouse.message.envelope import NULL_RETURN_PATH
 from posthouse.message.headers import Fields
-from posthouse.reception.asking import Heard, NoHost, Target, ask, leave
+from posthouse.reception.asking import Heard, Target, ask, leave
 from posthouse.reception.heard import Remembered
 from posthouse.reception.policy.facts import Verified
 from posthouse.reception.policy.question import takes_reports
-from posthouse.reception.ways import Ways
+from posthouse.reception.ways import NoHost, Ways
 from posthouse.smtp.reply import Reply
 
 _log = logging.getLogger(__name__)

@@ -10,11 +10,12 @@ from typing import Any
 
 from posthouse import configuration
 from posthouse.database import Bridge
+from posthouse.dns.networks import Networks
 from posthouse.encounters import counts
 from posthouse.encounters.counts import Rate
 from posthouse.encounters.keys import network_of
 from posthouse.reception.counting import Counters
-from posthouse.reception.limits import Networks, client_key
+from posthouse.reception.limits import client_key
 from posthouse.reception.policy.facts import Excess, Visit
 
 CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED = "connections", "messages", "recipients", "refused recipients"

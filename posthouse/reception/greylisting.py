@@ -15,12 +15,12 @@ from functools import partial
 
 from posthouse import configuration
 from posthouse.database import Bridge, GroupCommit, Unavailable
+from posthouse.dns.networks import Networks
 from posthouse.encounters import greylisting as acts
 from posthouse.encounters.greylisting import ANYBODY, ANYWHERE, PROVEN, Meeting, Met, Trait, Welcome
 from posthouse.encounters.keys import network_of
 from posthouse.queue import destinations
 from posthouse.reception.evidence import Evidence
-from posthouse.reception.limits import Networks
 from posthouse.reception.policy.facts import Visit, Waiting
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from posthouse.smtp.session import Limits
 
 PARAMETERS = 1024  # octets that the parameters of MAIL and RCPT may add to a command line (RFC 3461 §4, RFC 1870 §3)
 
-MOST_REMEMBERED = 10_000  # clients of which is remembered whether they are in a network
+MOST_REMEMBERED = 10_000  # clients of which is remembered when they were told about in the log
 
 TOLD_SECONDS = 10.0
 
@@ -47,33 +47,6 @@ def client_key(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"
-
-
-class Networks:
-    """A set of networks that an address can be in; an IPv4 address that came mapped into IPv6 counts as itself."""
-
-    def __init__(self, networks: list[str]) -> None:
-        self._networks = [ipaddress.ip_network(network) for network in networks]
-        self._known: dict[str, bool] = {}  # the same clients come again and again
-
-    def __contains__(self, address: str) -> bool:
-        if not self._networks:
-            return False
-        known = self._known.get(address)
-        if known is None:
-            if len(self._known) >= MOST_REMEMBERED:
-                self._known.clear()
-            known = self._known[address] = self._look(address)
-        return known
-
-    def _look(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._networks)
 
 
 class Doorkeeper:

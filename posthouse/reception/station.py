@@ -15,6 +15,7 @@ from posthouse.configuration import Configuration
 from posthouse.content import files
 from posthouse.content.spool import LARGE
 from posthouse.database import Bridge, Unavailable
+from posthouse.dns.networks import Networks
 from posthouse.encounters.sweeping import sweep
 from posthouse.reception import listeners, sources
 from posthouse.reception.acceptance import Acceptance
@@ -23,7 +24,7 @@ from posthouse.reception.crowd import Crowd
 from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
 from posthouse.reception.front.listening import Service
 from posthouse.reception.gathering import Sources
-from posthouse.reception.limits import Doorkeeper, Networks, engine_limits
+from posthouse.reception.limits import Doorkeeper, engine_limits
 from posthouse.reception.login import Login
 from posthouse.reception.policy.decision import Decision
 from posthouse.reception.pressure import Pressure

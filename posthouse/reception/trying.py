@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from posthouse.configuration import Configuration
 from posthouse.content.spool import Spooled
 from posthouse.database import Bridge
+from posthouse.dns.networks import Networks
 from posthouse.reception import handover, sources, trace
 from posthouse.reception.desk import Neighbourhood, decision_of, role_of
 from posthouse.reception.gathering import OF_CONTENT, Gathering, Sources
-from posthouse.reception.limits import Networks
 from posthouse.reception.policy import decision
 from posthouse.reception.policy.checks import CHECKS
 from posthouse.reception.policy.decision import ACCEPT, OFF, Plan, Stance, Verdict

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from functools import lru_cache
 
 from posthouse.configuration import Configuration, NextHop, endpoint
 from posthouse.configuration.leaving import LMTP_PORT, NEVER, VERIFIED, next_hop_of, place
 from posthouse.dns.lookups import LookupFailure, Lookups
-from posthouse.reception.asking import MOST_TARGETS, NoHost, Target, allowed, mail_hosts
-from posthouse.reception.limits import Networks
+from posthouse.dns.mail_hosts import MailHosts, NoMailHost, addresses_of
+from posthouse.dns.networks import Networks, OwnAddresses
+from posthouse.reception.asking import Target
 from posthouse.smtp.encryption import opportunistic_context, verifying_context
+
+MOST_HOSTS = 5  # of one domain whose addresses are looked up
+MOST_TARGETS = 3  # addresses that one question may dial
+
+
+class NoHost(Exception):
+    """There is nobody to ask; the text says why. `certain`: the domain takes no mail, now or later."""
+
+    def __init__(self, why: str, certain: bool = False) -> None:
+        super().__init__(why)
+        self.certain = certain
 
 
 class Ways:
     """Finds whom to ask. `random` gives 0 <= x < 1."""
 
     def __init__(self, configuration: Configuration, lookups: Lookups, random: Callable[[], float]) -> None:
-        self._configuration, self._lookups, self._random = configuration, lookups, random
+        self._configuration, self._lookups = configuration, lookups
         delivery = configuration.delivery
         self._port = delivery.port
-        self._ignored = Networks(configuration.hosts(delivery.ignore_targets))
         self._plain = Networks(configuration.hosts(delivery.tls_exempt))
         self._tls = delivery.tls
-        self._own_names = frozenset({configuration.host.lower()})
         listening = [endpoint(text) for text in configuration.reception.transfer]
-        self._own_addresses = frozenset(address for address, port in listening if port == self._port)
+        self._hosts = MailHosts(
+            lookups,
+            random,
+            own_names=frozenset({configuration.host.lower()}),
+            own_addresses=OwnAddresses(listening, self._port),
+            ignored=Networks(configuration.hosts(delivery.ignore_targets)),
+            most=MOST_HOSTS,
+        )
 
     async def of_sender(self, domain: str) -> list[Target]:
         """The mail hosts of a return path's domain (A-labels). Raises NoHost."""
@@ -53,19 +69,11 @@ class Ways:
         return targets[:MOST_TARGETS]
 
     async def _by_mx(self, domain: str, hop: NextHop | None = None, port: int = 0) -> list[Target]:
-        if domain.startswith("["):
-            address = domain.strip("[]").lower().removeprefix("ipv6:")
-            hosts = [(address, [address])]
-        else:
-            hosts = await mail_hosts(domain, self._lookups, self._random, self._own_names, self._own_addresses)
-        targets = [
-            self._target(name, address, port, hop)
-            for name, addresses in hosts
-            for address in (addresses if hop is not None and hop.hosts else allowed(addresses, self._ignored))
-        ]
-        if not targets:
-            raise NoHost(f"the mail hosts of {domain} are in networks that mail must not lead us to")
-        return targets[:MOST_TARGETS]
+        try:
+            found = await self._hosts.of(domain)
+        except NoMailHost as error:
+            raise NoHost(str(error), error.certain) from None
+        return [self._target(one.host, one.address, port, hop) for one in found[:MOST_TARGETS]]
 
     async def _of_place(self, text: str, hop: NextHop) -> list[Target]:
         """One entry of a next hop's hosts. Raises LookupFailure or NoHost."""
@@ -74,10 +82,7 @@ class Ways:
             return [self._target(where.name, where.name, 0, hop)]
         if where.mx:
             return await self._by_mx(where.name, hop, where.port)
-        try:
-            addresses = [str(ipaddress.ip_address(where.name))]
-        except ValueError:
-            addresses = await self._lookups.addresses(where.name)
+        addresses = await addresses_of(where.name, self._lookups)
         return [self._target(where.name, address, where.port, hop) for address in addresses]
 
     def _target(self, host: str, address: str, port: int, hop: NextHop | None) -> Target:

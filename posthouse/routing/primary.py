@@ -7,14 +7,12 @@ recipient in it is refused, instead of being denied for relaying.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import Callable, Collection
-from functools import lru_cache
 
 from posthouse.configuration import Configuration, endpoint
 from posthouse.dns.cache import Cache
 from posthouse.dns.lookups import LookupFailure, Lookups, TemporaryFailure
+from posthouse.dns.networks import has_address, means_nobody
 from posthouse.dns.resolver import Resolver
 
 MOST_DOMAINS = 20_000
@@ -22,7 +20,6 @@ KEPT = 60.0  # seconds an answer holds
 HELD = 86_400.0  # seconds a yes is believed while nameservers fail
 DEADLINE = 10.0  # seconds for all questions about one domain
 MOST_HOSTS = 10  # of the best ones that are looked at
-_NOBODYS = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # kept for examples: no host has these
 
 
 class PrimaryHere:
@@ -86,7 +83,7 @@ class PrimaryHere:
             except LookupFailure as error:
                 failed = failed or isinstance(error, TemporaryFailure)
                 continue
-            if any(not _means_nobody(address) and self._is_own(address) for address in addresses):
+            if any(not means_nobody(address) and self._is_own(address) for address in addresses):
                 return True
         return None if failed else False
 
@@ -97,33 +94,3 @@ def primary_here(configuration: Configuration, clock: Callable[[], float]) -> Pr
         return None
     lookups = Resolver([endpoint(text) for text in configuration.dns.nameservers], configuration.dns.timeout, clock)
     return PrimaryHere(lookups, {configuration.host.lower().rstrip(".")}, clock)
-
-
-def _means_nobody(address: str) -> bool:
-    """Loopback and its kind are every machine's own, so they say nothing about this one."""
-    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    return ip.is_loopback or ip.is_unspecified or ip.is_link_local or ip.is_multicast
-
-
-def has_address(address: str) -> bool:
-    """Whether this machine has an address: only then a socket can be bound to it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return not _binds_anything(family) and _binds(family, address)
-
-
-@lru_cache(maxsize=2)
-def _binds_anything(family: socket.AddressFamily) -> bool:
-    """Whether the system lets sockets be bound to addresses it has not (ip_nonlocal_bind): then binding tells nothing
-    and only names count."""
-    return _binds(family, _NOBODYS[family])
-
-
-def _binds(family: socket.AddressFamily, address: str) -> bool:
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as tried:
-            tried.bind((address, 0))
-    except OSError:
-        return False
-    return True

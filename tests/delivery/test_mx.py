@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from posthouse.configuration import Delivery
 from posthouse.delivery.mx import Finder, NoTargets, Target
+from posthouse.dns.mail_hosts import MailHosts
+from posthouse.dns.networks import Networks, OwnAddresses
 from posthouse.dns.zone import FixedZone
 from posthouse.queue.outcome import DEFERRED, FAILED
 
@@ -21,8 +25,12 @@ ADDRESSES = """
 
 
 def finder(zone: str, **facts: object) -> Finder:
-    settings = {"random": random.Random(1).random, "ignored": tuple(Delivery().ignore_targets), **facts}
-    return Finder(FixedZone.from_text(ADDRESSES + zone), **settings)  # type: ignore[arg-type]
+    settings = {"random": random.Random(1).random, "ignored": Networks(Delivery().ignore_targets), **facts}
+    return Finder(MailHosts(FixedZone.from_text(ADDRESSES + zone), **settings))  # type: ignore[arg-type]
+
+
+def among(zone: FixedZone, draw: Callable[[], float] = lambda: 0.5, **facts: Any) -> Finder:
+    return Finder(MailHosts(zone, draw, **facts))
 
 
 def hosts(found: Finder, domain: str) -> list[str]:
@@ -40,7 +48,7 @@ def test_lower_preference_first_and_ipv6_before_ipv4_of_one_host() -> None:
     assert asyncio.run(found) == [Target("a.example", "198.51.100.1", 25)]
     both = FixedZone({"far.example": {"MX": ["20 a.example.", "10 c.example."]}, "a.example": {"A": ["198.51.100.1"]},
                       "c.example": {"A": ["198.51.100.3"], "AAAA": ["2001:db8::3"]}})  # fmt: skip
-    assert asyncio.run(Finder(both, lambda: 0.5).targets("far.example")) == [
+    assert asyncio.run(among(both).targets("far.example")) == [
         Target("c.example", "2001:db8::3", 25), Target("c.example", "198.51.100.3", 25),
         Target("a.example", "198.51.100.1", 25),
     ]  # fmt: skip
@@ -50,7 +58,7 @@ def test_hosts_of_one_preference_are_drawn_in_random_order() -> None:
     zone = FixedZone({"far.example": {"MX": ["10 a.example.", "10 b.example."]}, "a.example": {"A": ["198.51.100.1"]},
                       "b.example": {"A": ["198.51.100.2"]}})  # fmt: skip
     draw = random.Random(7).random
-    first = [hosts(Finder(zone, draw), "far.example")[0] for _ in range(200)]
+    first = [hosts(among(zone, draw), "far.example")[0] for _ in range(200)]
     assert 60 < first.count("a.example") < 140
 
 
@@ -66,16 +74,16 @@ def test_a_null_mx_means_that_the_domain_takes_no_mail() -> None:
 def test_a_domain_that_does_not_exist_fails_and_one_that_cannot_be_asked_is_deferred() -> None:
     found = finder("far.example MX 10 a.example.\n")
     assert refused(found, "nowhere.example")[:2] == (FAILED, "5.1.2")
-    found.lookups.behave("far.example", "servfail")  # type: ignore[attr-defined]
+    found.hosts.lookups.behave("far.example", "servfail")  # type: ignore[attr-defined]
     assert refused(found, "far.example")[:2] == (DEFERRED, "4.4.3")
 
 
 def test_one_host_without_an_address_does_not_hide_the_others() -> None:
     zone = FixedZone({"far.example": {"MX": ["10 gone.example.", "20 dead.example.", "30 a.example."]},
                       "a.example": {"A": ["198.51.100.1"]}}, {"dead.example": "timeout"})  # fmt: skip
-    assert hosts(Finder(zone, lambda: 0.5), "far.example") == ["a.example"]
+    assert hosts(among(zone), "far.example") == ["a.example"]
     zone.put("a.example", "A")
-    assert refused(Finder(zone, lambda: 0.5), "far.example")[0] == DEFERRED  # one of them may have an address later
+    assert refused(among(zone), "far.example")[0] == DEFERRED  # one of them may have an address later
 
 
 def test_our_own_name_in_the_list_cuts_it_and_everything_not_better() -> None:
@@ -84,10 +92,38 @@ def test_our_own_name_in_the_list_cuts_it_and_everything_not_better() -> None:
         "a.example": {"A": ["198.51.100.1"]}, "b.example": {"A": ["198.51.100.2"]},
         "c.example": {"A": ["198.51.100.3"]}, "mx.lists.example": {"A": ["198.51.100.9"]},
     }  # fmt: skip
-    ours = Finder(FixedZone(zone), lambda: 0.5, own_names={"mx.lists.example"})
+    ours = among(FixedZone(zone), own_names={"mx.lists.example"})
     assert hosts(ours, "far.example") == ["a.example"]
-    by_address = Finder(FixedZone(zone), lambda: 0.5, own_addresses={"198.51.100.9"})
+    by_address = among(FixedZone(zone), own_addresses={"198.51.100.9"})
     assert hosts(by_address, "far.example") == ["a.example"]
+
+
+def test_a_host_by_another_name_that_leads_here_is_us_where_we_listen_on_every_address() -> None:
+    zone = {"far.example": {"MX": ["10 a.example.", "20 other.example."]}, "a.example": {"A": ["198.51.100.1"]},
+            "other.example": {"A": ["198.51.100.9"]}}  # fmt: skip
+    elsewhere = [Target("a.example", "198.51.100.1", 25), Target("other.example", "198.51.100.9", 25)]
+    for listeners, expected in (
+        ([("0.0.0.0", 25)], elsewhere[:1]),
+        ([("0.0.0.0", 2525)], elsewhere),  # there is another mail server on port 25
+        ([("::", 25)], elsewhere),
+        ([("198.51.100.7", 25)], elsewhere),
+        ([("198.51.100.9", 25)], elsewhere[:1]),
+    ):
+        own = OwnAddresses(listeners, 25, has=lambda address: address == "198.51.100.9")
+        assert asyncio.run(among(FixedZone(zone), own_addresses=own).targets("far.example")) == expected, listeners
+
+
+def test_a_host_with_many_addresses_is_dialled_by_both_families_in_turns_and_leaves_room_for_the_next() -> None:
+    zone = FixedZone({"far.example": {"MX": ["10 big.example.", "20 a.example."]}, "a.example": {"A": ["198.51.100.1"]},
+                      "big.example": {"AAAA": [f"2001:db8::{n}" for n in range(1, 9)],
+                                      "A": ["198.51.100.11", "198.51.100.12", "198.51.100.13"]}})  # fmt: skip
+    assert [one.address for one in asyncio.run(among(zone).targets("far.example"))] == [
+        "2001:db8::1", "198.51.100.11", "2001:db8::2", "198.51.100.12", "198.51.100.1",
+    ]  # fmt: skip
+    without = among(zone, ignored=Networks(["2000::/3"]))
+    assert [one.address for one in asyncio.run(without.targets("far.example"))] == [
+        "198.51.100.11", "198.51.100.12", "198.51.100.13", "198.51.100.1",
+    ]  # fmt: skip
 
 
 def test_when_we_are_the_best_host_of_a_foreign_domain_it_is_a_loop() -> None:
@@ -113,12 +149,12 @@ def test_an_mx_that_leads_into_our_own_network_is_refused_with_the_reason(addres
 def test_a_forbidden_target_is_left_out_and_the_rest_is_tried() -> None:
     zone = "far.example MX 10 in.example.\nin.example A 10.0.0.1\n"
     found = finder(zone)
-    found.lookups.put("far.example", "MX", "10 in.example.", "20 a.example.")  # type: ignore[attr-defined]
+    found.hosts.lookups.put("far.example", "MX", "10 in.example.", "20 a.example.")  # type: ignore[attr-defined]
     assert hosts(found, "far.example") == ["a.example"]
 
 
 def test_ipv6_can_be_left_out_whole() -> None:
-    found = finder("far.example MX 10 c.example.\n", ignored=("2000::/3",))
+    found = finder("far.example MX 10 c.example.\n", ignored=Networks(["2000::/3"]))
     assert [target.address for target in asyncio.run(found.targets("far.example"))] == ["198.51.100.3"]
 
 

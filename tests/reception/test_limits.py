@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from posthouse import configuration
+from posthouse.dns.networks import Networks
 from posthouse.reception.crowd import Crowd
-from posthouse.reception.limits import PARAMETERS, Doorkeeper, Networks, client_key, engine_limits
+from posthouse.reception.limits import PARAMETERS, Doorkeeper, client_key, engine_limits
 from posthouse.smtp import catalogue
 
 

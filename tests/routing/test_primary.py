@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from posthouse.configuration import Configuration
+from posthouse.dns.networks import has_address
 from posthouse.dns.zone import FixedZone
-from posthouse.routing.primary import PrimaryHere, has_address, primary_here
+from posthouse.routing.primary import PrimaryHere, primary_here
 
 ZONE = """
     named.example    MX 10 mx.lists.example.

@@ -8,11 +8,11 @@ import socket
 from posthouse import wake
 from posthouse.configuration import Configuration
 from posthouse.database import Bridge
+from posthouse.dns.networks import Networks
 from posthouse.reception.front.answers import Answers, transport_of
 from posthouse.reception.front.conversation import Conversation
 from posthouse.reception.front.files import Keeper
 from posthouse.reception.front.sockets import BACKLOG
-from posthouse.reception.limits import Networks
 from posthouse.routing import Router
 
 

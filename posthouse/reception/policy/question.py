@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from posthouse import configuration
 from posthouse.address import AddressError, key_of, normal_domain
-from posthouse.reception.limits import Networks
+from posthouse.dns.networks import Networks
 from posthouse.reception.policy.facts import Facts
 from posthouse.smtp.reply import Reply
 

@@ -10,8 +10,9 @@ from posthouse import maillog
 from posthouse.address import normal_domain
 from posthouse.configuration import Configuration, Scanner
 from posthouse.content.spool import Spooled
+from posthouse.dns.networks import Networks
 from posthouse.queue.identity import name_of
-from posthouse.reception.limits import MOST_REMEMBERED, Networks
+from posthouse.reception.limits import MOST_REMEMBERED
 from posthouse.reception.policy.facts import Facts, Scan, Visit
 from posthouse.reception.scanners import clamav, rspamd, spamd
 from posthouse.reception.scanners.escort import Escort
