@@ -135,17 +135,16 @@ def _finish(channels: dict[int, Any]) -> None:
             one.del_channel()
     _turn(channels, 0.0)  # ... and read
     until = time.monotonic() + GRACE
+    heard: set[HTTPChannel] = set()  # were idle before the last turn: whatever had come from them was read in it
     while time.monotonic() < until:
-        busy = False
-        for one in list(channels.values()):
-            if isinstance(one, HTTPChannel):
-                if one.requests or one.total_outbufs_len:
-                    busy = True
-                else:
-                    one.handle_close()
-        if not busy:
+        here = [one for one in channels.values() if isinstance(one, HTTPChannel)]
+        idle = {one for one in here if not one.requests and not one.total_outbufs_len}
+        for one in idle & heard:
+            one.handle_close()
+        if idle.issuperset(here) and idle <= heard:
             return
-        _turn(channels, 0.1)
+        _turn(channels, 0.1 if idle <= heard else 0.0)
+        heard = idle
 
 
 def _turn(channels: dict[int, Any], timeout: float) -> None:

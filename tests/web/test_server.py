@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from waitress import wasyncore
 
 from posthouse import database
 from posthouse.configuration import Configuration
@@ -49,7 +51,7 @@ def start(chosen: Configuration, sockets: list[socket.socket]) -> int:
 
 
 def ask(one: socket.socket, path: str = "/health") -> tuple[int, bytes, dict[str, str]]:
-    connection = http.client.HTTPConnection(*one.getsockname(), timeout=20)
+    connection = http.client.HTTPConnection(*one.getsockname(), timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer.status, answer.read(), dict(answer.getheaders())
@@ -73,9 +75,9 @@ def test_a_request_that_was_begun_is_answered_after_sigterm(
 ) -> None:
     child = start(sqlite, listening)
     assert ask(listening[0])[0] == 200
-    late = socket.create_connection(listening[0].getsockname(), timeout=20)
+    late = socket.create_connection(listening[0].getsockname(), timeout=60)
     late.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
-    slow = http.client.HTTPConnection(*listening[0].getsockname(), timeout=20)
+    slow = http.client.HTTPConnection(*listening[0].getsockname(), timeout=60)
     slow.request("GET", "/health")
     assert slow.getresponse().read() == b"ok\n"
     slow.request("GET", "/")  # on a kept connection, so that this process has it
@@ -85,11 +87,47 @@ def test_a_request_that_was_begun_is_answered_after_sigterm(
     late.close()
 
 
+def test_what_was_asked_while_the_answer_before_it_was_put_away_is_answered_too(
+    sqlite: Configuration, listening: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from waitress.channel import HTTPChannel
+    from waitress.server import create_server
+
+    from posthouse.web import server
+    from posthouse.web.wsgi import application
+
+    channels: dict[int, Any] = {}
+    made = create_server(application, map=channels, sockets=listening, threads=1, asyncore_use_poll=True)
+    client = http.client.HTTPConnection(*listening[0].getsockname(), timeout=60)
+    client.connect()
+    while not (guests := [one for one in channels.values() if isinstance(one, HTTPChannel)]):
+        server._turn(channels, 60)
+    guests[0].requests = ["the one before"]  # its answer has left, and its thread has yet to say so
+    client.request("GET", "/health")
+    turn, turns = server._turn, []
+
+    def turning(channels: dict[int, Any], timeout: float) -> None:
+        turn(channels, timeout)
+        turns.append(timeout)
+        if len(turns) == 3:
+            guests[0].requests = []
+
+    monkeypatch.setattr(server, "_turn", turning)
+    try:
+        server._finish(channels)
+        assert len(turns) > 3 and client.getresponse().read() == b"ok\n"
+        assert not [one for one in channels.values() if isinstance(one, HTTPChannel)]
+    finally:
+        made.task_dispatcher.shutdown(timeout=60)
+        wasyncore.close_all(channels, ignore_all=True)
+        client.close()
+
+
 def test_head_and_odd_requests_keep_the_connection_in_step(
     sqlite: Configuration, listening: list[socket.socket]
 ) -> None:
     child = start(sqlite, listening)
-    connection = http.client.HTTPConnection(*listening[0].getsockname(), timeout=20)
+    connection = http.client.HTTPConnection(*listening[0].getsockname(), timeout=60)
     for method, path, expected in (("HEAD", "/", 200), ("GET", "/health", 200), ("HEAD", "/nowhere", 404),
                                    ("OPTIONS", "/", 405), ("GET", "/", 200)):  # fmt: skip
         connection.request(method, path)
