@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from posthouse.configuration import Configuration
 from tests.databases import both_databases, cluster, postgresql, sqlite
 
 __all__ = ["both_databases", "browser", "cluster", "house", "outside", "postgresql", "sqlite"]
+
+# The same examples in every run, however busy the machine is; `--hypothesis-profile=default` tries others.
+settings.register_profile(
+    "posthouse", deadline=None, derandomize=True, database=None, print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+settings.load_profile("posthouse")
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ class Outside:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="outside")
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(60)
 
     async def _listen(self) -> None:
         made = await asyncio.get_running_loop().create_server(self._speaker, self.host, self.port)
@@ -122,9 +122,9 @@ class Outside:
         """Be unreachable; connections end."""
         if self._loop is None or self._thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
         self._loop = self._thread = None
 
@@ -139,7 +139,7 @@ class Outside:
         with self.lock:
             return [(one.return_path, one.message) for one in self.taken if address in one.recipients]
 
-    def waits_for(self, count: int, seconds: float = 20) -> bool:
+    def waits_for(self, count: int, seconds: float = 60) -> bool:
         """Wait until so many transactions were taken; False when that did not happen in time."""
         with self.lock:
             return self.lock.wait_for(lambda: len(self.taken) >= count, seconds)
@@ -171,7 +171,7 @@ class Outside:
 
     def sends(self, return_path: str, recipients: list[str], content: bytes, port: int | None = None) -> str:
         """Send bytes into the house; returns the reply that decided."""
-        with smtplib.SMTP("127.0.0.1", port or self.house.port, timeout=20) as server:
+        with smtplib.SMTP("127.0.0.1", port or self.house.port, timeout=60) as server:
             server.ehlo("client.far.example")
             code, reply = server.mail(return_path)
             for recipient in recipients if code // 100 == 2 else []:

@@ -94,7 +94,7 @@ class House:
         chosen = dataclasses.replace(
             self.configuration,
             reception=dataclasses.replace(self.configuration.reception, relay_domains=[BACKED_UP]),
-            dns=configuration.Dns(nameservers=[f"{address}:{port}"], timeout=2.0),
+            dns=configuration.Dns(nameservers=[f"{address}:{port}"], timeout=20.0),
             delivery=dataclasses.replace(
                 self.configuration.delivery, port=self.outside.port, ignore_targets=[], smarthost=self.smarthost
             ),
@@ -119,7 +119,7 @@ class House:
             self.bridge.close()
         self.call(self._stack.aclose())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     @property

@@ -14,7 +14,7 @@ def test_a_word_said_in_a_transaction_is_heard_once_it_is_committed(database: Co
         hearing = wake.hear(database, wake.QUEUE, heard.set)
         try:
             await asyncio.to_thread(_announce)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
         finally:
             hearing.close()
 
@@ -26,10 +26,10 @@ def test_postgresql_carries_the_word_to_other_hosts(postgresql: Configuration) -
         heard = asyncio.Event()
         far = wake.NotifyListener(postgresql.database_url, wake.DIRECTORY, heard.set)
         try:
-            await asyncio.wait_for(heard.wait(), 5)  # connected: it calls once by itself
+            await asyncio.wait_for(heard.wait(), 60)  # connected: it calls once by itself
             heard.clear()
             await asyncio.to_thread(_announce, wake.DIRECTORY)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
         finally:
             far.close()
 
@@ -41,13 +41,13 @@ def test_a_lost_connection_is_made_again_and_missed_words_are_assumed(postgresql
         heard = asyncio.Event()
         far = wake.NotifyListener(postgresql.database_url, wake.QUEUE, heard.set)
         try:
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
             heard.clear()
             await asyncio.to_thread(_end_listeners)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
             heard.clear()
             await asyncio.to_thread(_announce)
-            await asyncio.wait_for(heard.wait(), 5)
+            await asyncio.wait_for(heard.wait(), 60)
         finally:
             far.close()
 

@@ -76,13 +76,13 @@ class FarHost:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def took(self, count: int, seconds: float = 10) -> list[Taken]:
+    async def took(self, count: int, seconds: float = 60) -> list[Taken]:
         """Wait until so many transactions were taken."""
         async with asyncio.timeout(seconds), self.arrived:
             await self.arrived.wait_for(lambda: len(self.taken) >= count)
         return self.taken
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until something holds; looked at whenever something happens here."""
         async with asyncio.timeout(seconds), self.arrived:
             await self.arrived.wait_for(condition)

@@ -24,7 +24,7 @@ from tests.delivery.far_host import FarHost
 
 T = TypeVar("T")
 LETTER = b"From: Ana <ana@near.example>\r\nSubject: Tomatoes\r\n\r\nRipe at last.\r\n.\r\n..and more\r\n"
-SHORT = Timeouts(*[2.0] * 9)
+PATIENT = Timeouts(*[60.0] * 9)  # who wants to see a host given up brings other ones
 
 
 class Clock:
@@ -88,7 +88,7 @@ class Leaving:
 @contextlib.asynccontextmanager
 async def leaving(
     chosen: Configuration, port: int, *, zone: FixedZone | None = None, start: bool = True, clock: Any = None,
-    timeouts: Timeouts = SHORT, idle_seconds: float = 0.2, random: Callable[[], float] = lambda: 0.5, **delivery: Any,
+    timeouts: Timeouts = PATIENT, idle_seconds: float = 0.2, random: Callable[[], float] = lambda: 0.5, **delivery: Any,
 ) -> AsyncIterator[Leaving]:  # fmt: skip
     """Run the station; `delivery` changes settings of that section. The zone knows far.example and ben.example."""
     settings: dict[str, Any] = {"port": port, "ignore_targets": [], **delivery}
@@ -123,7 +123,7 @@ async def leaving(
         bridge.close()
 
 
-def run(work: Callable[[], Coroutine[Any, Any, T]], seconds: float = 30, *, fast: bool = False) -> T:
+def run(work: Callable[[], Coroutine[Any, Any, T]], seconds: float = 120, *, fast: bool = False) -> T:
     """Run a test's coroutine, bounded in time; `fast`: on uvloop, as the product does."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if fast else None) as runner:
         return runner.run(_bounded(work(), seconds))

@@ -68,7 +68,7 @@ async def speak(transcript: Transcript, directory: str, *, bytewise: bool) -> No
             slow="slow" in options,
         )
 
-    async with listening(make) as (port, sessions, _), asyncio.timeout(10):
+    async with listening(make) as (port, sessions, _), asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         steps = transcript.steps
         for number, (kind, text) in enumerate(steps):

@@ -249,7 +249,7 @@ class Exim(Peer):
         """Stop its daemon and what it began: they are a session of their own."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def flush(self) -> None:
         """A queue run that does not mind when the next try would be."""

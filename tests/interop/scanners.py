@@ -100,7 +100,7 @@ class Daemon:
             group, self.process = self.process, None
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group.pid, signal.SIGKILL)
-            group.wait(10)
+            group.wait(60)
             # Asking the port would not do: another test may have been given it meanwhile.
             until(lambda: not _alive(group.pid), 20, f"{self.name} ends")
 

@@ -98,7 +98,7 @@ def _text(path: Path) -> str:
 def answer(port: int, sender: str, *recipients: str) -> list[str]:
     """The replies to RCPT, as a stranger gets them: from an address of this machine that nobody listed."""
     said = []
-    with smtplib.SMTP("127.0.0.1", port, timeout=20, source_address=("127.0.0.2", 0)) as server:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60, source_address=("127.0.0.2", 0)) as server:
         server.ehlo("client.far.example")
         server.mail(sender)
         for recipient in recipients:
@@ -158,7 +158,7 @@ def test_lmtp_answers_each_recipient_and_who_sent_is_told_of_the_refused_one_alo
         until(lambda: bees in _text(maps / "recipients"), 10, "the addresses")
         until(lambda: answer(front.port, EVE, bees)[0].startswith("250"), 10, "the list is known")
         house.call(house.reception._service._keeper.stop())  # what follows is in no file
-        with smtplib.SMTP("127.0.0.1", front.port, timeout=20) as server:
+        with smtplib.SMTP("127.0.0.1", front.port, timeout=60) as server:
             server.ehlo("client.far.example")
             server.mail(EVE)
             assert server.rcpt(GARDEN)[0] == server.rcpt(bees)[0] == 250, front.log()

@@ -8,6 +8,7 @@ long, keeps that input in a file and prints its path.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import re
 import sys
@@ -24,7 +25,7 @@ from posthouse.message.headers import Fields, HeaderEditor, split
 from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
 
 LETTERS = Path(__file__).resolve().parent.parent / "letters"
-SLOW = 0.5  # seconds of this process that one input of MOST octets may take
+SLOW = 2.0  # seconds of this process that one input of MOST octets may take
 MOST = 64 * 1024
 SPICE = [
     b"\r\n", b"\n", b"\r", b"\r\n ", b"\r\n\r\n", b"\0", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\x1b$B", b"=?utf-8?q?",
@@ -168,12 +169,12 @@ TARGETS: dict[str, tuple[Callable[[random.Random, list[bytes]], bytes], Callable
 }
 
 
-def fuzz(target: str, seconds: float, seed: int) -> tuple[int, str]:
-    """Run for so long: (rounds, "" or what was found with the input's path)."""
+def fuzz(target: str, seconds: float, seed: int, most: float = math.inf) -> tuple[int, str]:
+    """Run for so long, `most` rounds: (rounds, "" or what was found with the input's path)."""
     make, check = TARGETS[target]
     chance, seeds = random.Random(seed), letters()
     end, rounds = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end and rounds < most:
         content = make(chance, seeds)
         began = time.process_time()
         try:

@@ -111,8 +111,8 @@ def in_a_thread(play: Play) -> Iterator[str]:
     thread.start()
     stack = contextlib.AsyncExitStack()
     try:
-        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(serving(play)), loop).result(10)
+        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(serving(play)), loop).result(60)
     finally:
-        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)

@@ -22,7 +22,7 @@ from posthouse.reception.station import Reception
 from posthouse.smtp.server import Server
 
 T = TypeVar("T")
-WAIT = 20.0  # seconds after which a test gives up
+WAIT = 60.0  # seconds after which a test gives up
 LETTER = b"From: Ana <ana@far.example>\r\nSubject: Tomatoes\r\nMessage-ID: <t1@far.example>\r\n\r\nRipe at last.\r\n"
 
 

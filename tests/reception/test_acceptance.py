@@ -42,7 +42,7 @@ def test_those_who_come_during_a_commit_share_the_next_one(bridge: Bridge) -> No
             await asyncio.sleep(0)
         return await asyncio.gather(first, group.add(2), group.add(3))
 
-    assert asyncio.run(asyncio.wait_for(scene(), 20)) == [10, 20, 30]
+    assert asyncio.run(asyncio.wait_for(scene(), 60)) == [10, 20, 30]
     assert ledger.batches == [[1], [2, 3]]
 
 

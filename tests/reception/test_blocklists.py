@@ -30,7 +30,7 @@ class Clock:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 20))
+    return asyncio.run(asyncio.wait_for(work, 60))
 
 
 def soon(seconds: float = 5.0) -> float:

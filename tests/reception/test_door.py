@@ -42,11 +42,11 @@ def dns() -> Iterator[dict[str, list[str]]]:
     zone.put("rsa._domainkey.relay.example", "TXT", record(RSA))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    host, port = asyncio.run_coroutine_threadsafe(stack.enter_async_context(serve_zone(zone)), loop).result(10)
+    host, port = asyncio.run_coroutine_threadsafe(stack.enter_async_context(serve_zone(zone)), loop).result(60)
     yield {"nameservers": [f"{host}:{port}"]}
-    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 

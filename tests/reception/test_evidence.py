@@ -66,7 +66,7 @@ def examined(
             inquiry.close()
             witness.close()
 
-    return asyncio.run(asyncio.wait_for(scene(), 20))
+    return asyncio.run(asyncio.wait_for(scene(), 60))
 
 
 def words(found: Evidence) -> dict[str, str]:
@@ -136,7 +136,7 @@ def test_what_was_found_out_serves_the_next_message_for_a_minute_or_its_ttl_and_
         assert (await one())["spf"] == "fail", "what failed for now is asked again"
         witness.close()
 
-    asyncio.run(asyncio.wait_for(scene(), 20))
+    asyncio.run(asyncio.wait_for(scene(), 60))
 
 
 def test_a_null_return_path_is_answered_for_by_helo() -> None:
@@ -229,11 +229,11 @@ def nameserver() -> Iterator[tuple[FixedZone, str]]:
     zone.put("localhost.far.example", "A", "127.0.0.1")
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    host, port = asyncio.run_coroutine_threadsafe(stack.enter_async_context(serve_zone(zone)), loop).result(10)
+    host, port = asyncio.run_coroutine_threadsafe(stack.enter_async_context(serve_zone(zone)), loop).result(60)
     yield zone, f"{host}:{port}"
-    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(60)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(60)
     loop.close()
 
 

@@ -32,10 +32,10 @@ class Asker:
     def __init__(self, place: tuple[str, int] | str) -> None:
         if isinstance(place, str):
             self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(10)
+            self.socket.settimeout(60)
             self.socket.connect(place)
         else:
-            self.socket = socket.create_connection(place, 10)
+            self.socket = socket.create_connection(place, 60)
         self.file = self.socket.makefile("rb")
 
     def map(self, text: str) -> str:

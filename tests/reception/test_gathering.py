@@ -57,7 +57,7 @@ class Memory:
 
 def plays(scene: Callable[[Others], Coroutine[Any, Any, None]]) -> None:
     async def begin() -> None:
-        await asyncio.wait_for(scene(Others()), 10)
+        await asyncio.wait_for(scene(Others()), 60)
 
     asyncio.run(begin())
 

@@ -43,7 +43,7 @@ def test_ehlo_is_smtp_and_lhlo_is_lmtp(station: Station) -> None:
 
 def test_python_smtplib_delivers_by_lmtp(station: Station) -> None:
     host, port = station.place("lmtp")
-    with smtplib.LMTP(host, port, timeout=20) as client:
+    with smtplib.LMTP(host, port, timeout=60) as client:
         refused = client.sendmail("ana@far.example", ["garden@lists.example", "nobody@lists.example"], LETTER)
     assert refused["nobody@lists.example"][0] == 550
     assert queued()[0]["octets"] == LETTER

@@ -70,7 +70,7 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(cleo: Talke
 
 def test_python_smtplib_signs_in_with_login_too(station: Station, trust: ssl.SSLContext) -> None:
     host, port = station.place("submission")
-    with smtplib.SMTP(host, port, timeout=20) as client:
+    with smtplib.SMTP(host, port, timeout=60) as client:
         client._host = "mx.lists.example"  # type: ignore[attr-defined]
         client.starttls(context=trust)
         client.ehlo()

@@ -70,7 +70,7 @@ class Trial:
         address = path if path.startswith("http") else f"http://127.0.0.1:{self.web}{path}"
         data = urllib.parse.urlencode(values).encode() if values is not None else None
         try:
-            with self.visitor.open(urllib.request.Request(address, data), timeout=20) as answer:
+            with self.visitor.open(urllib.request.Request(address, data), timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode("utf-8", "replace")
@@ -237,7 +237,7 @@ def test_mail_and_pages_are_served_over_ipv6_too(trial: Trial) -> None:
     path.write_text(text)
     trial.start()
     assert trial.program is not None
-    with smtplib.SMTP("::1", trial.transfer, timeout=20) as client:
+    with smtplib.SMTP("::1", trial.transfer, timeout=60) as client:
         assert client.ehlo("client.far.example")[0] == 250
     for host in ("127.0.0.1", "[::1]"):
         status, page = trial.visits(f"http://{host}:{trial.web}/lists/{LIST}/")

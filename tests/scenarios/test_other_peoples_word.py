@@ -239,7 +239,7 @@ async def _told(house: House) -> None:
     heard = asyncio.Event()
     house.reception._sources.forgetting.append(heard.set)
     if house.reception._sources.callouts._heard._known:  # type: ignore[attr-defined, union-attr]
-        await asyncio.wait_for(heard.wait(), 10)
+        await asyncio.wait_for(heard.wait(), 60)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_what_people_hand_in_is_kept_until_the_relay_behind_us_takes_it(sqlite: 
     with running(chosen, outside=relay, smarthost=f"127.0.0.1:{relay.port}") as house:
         accounts.create(CLEO, password="correct horse battery")
         relay.refuses(BEN, "451 4.3.0 not now")
-        with smtplib.SMTP("127.0.0.1", house.submission_port, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", house.submission_port, timeout=60) as client:
             client._host = "mx.lists.example"  # type: ignore[attr-defined]
             client.starttls(context=ssl.create_default_context(cafile=str(pem)))
             client.login(CLEO, "correct horse battery")

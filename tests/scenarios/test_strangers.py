@@ -100,8 +100,8 @@ def test_while_one_client_floods_every_message_of_another_is_taken(database: Con
 
     with (
         careful(database, flood={"messages_per_client": 10}, greylist={"exempt_networks": ["127.0.0.0/8"]}) as house,
-        smtplib.SMTP("127.0.0.1", house.port, timeout=20, source_address=("127.0.0.1", 0)) as flooding,
-        smtplib.SMTP("127.0.0.1", house.port, timeout=20, source_address=("127.0.0.2", 0)) as steady,
+        smtplib.SMTP("127.0.0.1", house.port, timeout=60, source_address=("127.0.0.1", 0)) as flooding,
+        smtplib.SMTP("127.0.0.1", house.port, timeout=60, source_address=("127.0.0.2", 0)) as steady,
     ):
         answers = [(code(flooding), code(steady) if number % 5 == 0 else 250) for number in range(19)]
     assert [of_the_flood for of_the_flood, _ in answers] == [250] * 10 + [451] * 9
@@ -116,13 +116,13 @@ async def _flushed(house: House) -> None:
 def test_too_many_connections_hear_it_at_once(database: Configuration) -> None:
     with careful(database, flood={"connections_per_client": 3}) as house:
         for _ in range(3):
-            with smtplib.SMTP("127.0.0.1", house.port, timeout=20):
+            with smtplib.SMTP("127.0.0.1", house.port, timeout=60):
                 pass
         with pytest.raises(smtplib.SMTPConnectError) as refused:
-            smtplib.SMTP("127.0.0.1", house.port, timeout=20)
+            smtplib.SMTP("127.0.0.1", house.port, timeout=60)
         assert refused.value.smtp_code == 421
         house.clock.passes(minutes=2)
-        smtplib.SMTP("127.0.0.1", house.port, timeout=20).quit()
+        smtplib.SMTP("127.0.0.1", house.port, timeout=60).quit()
 
 
 def test_behind_with_our_mail_strangers_come_later_and_the_log_and_status_say_so(database: Configuration) -> None:

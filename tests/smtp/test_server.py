@@ -183,7 +183,7 @@ async def test_shutting_down_waits_for_the_answer_that_is_awaited() -> None:
     ids=["idle", "slow content", "too long", "errors", "unknown", "messages"],
 )
 async def test_every_bound_has_its_own_last_word(limits: Limits, said: bytes, last: object) -> None:
-    async with listening(lambda: RecordingSession(limits=limits)) as (port, sessions, _), asyncio.timeout(5):
+    async with listening(lambda: RecordingSession(limits=limits)) as (port, sessions, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(said)
         answer = await reader.read()
@@ -195,7 +195,7 @@ async def test_every_bound_has_its_own_last_word(limits: Limits, said: bytes, la
 
 async def test_content_that_trickles_below_the_rate_is_too_slow() -> None:
     limits = Limits(data_seconds=0.05, data_rate=1_000_000)
-    async with listening(lambda: RecordingSession(limits=limits)) as (port, _, _), asyncio.timeout(5):
+    async with listening(lambda: RecordingSession(limits=limits)) as (port, _, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HELLO + ENVELOPE + b"DATA\r\n")
         answer = b""
@@ -234,7 +234,7 @@ async def test_who_talks_before_the_greeting_is_noticed() -> None:
     def make() -> RecordingSession:
         return RecordingSession(greet_delay=0.05)
 
-    async with listening(make) as (port, sessions, _), asyncio.timeout(5):
+    async with listening(make) as (port, sessions, _):
         assert (await read_all(port, HELLO)) == catalogue.TALKED_EARLY.octets
         assert sessions[0].peers[0].talked_early
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -244,7 +244,7 @@ async def test_who_talks_before_the_greeting_is_noticed() -> None:
 
 
 async def test_a_client_that_closes_its_direction_still_gets_its_replies() -> None:
-    async with listening(lambda: RecordingSession(slow=True)) as (port, sessions, _), asyncio.timeout(5):
+    async with listening(lambda: RecordingSession(slow=True)) as (port, sessions, _):
         answer = await read_all(port, HELLO + ENVELOPE + b"DATA\r\n" + MESSAGE + b"NOOP\r\n")
         assert answer.endswith(catalogue.ACCEPTED.octets + catalogue.NOOP_OK.octets)
         assert len(sessions[0].messages) == 1
@@ -256,7 +256,7 @@ async def test_implicit_tls_is_known_from_the_start(tmp_path_factory: pytest.Tem
     def make() -> RecordingSession:
         return RecordingSession(extensions=Extensions(auth=True))
 
-    async with listening(make, tls=server_context(directory)) as (port, sessions, _), asyncio.timeout(5):
+    async with listening(make, tls=server_context(directory)) as (port, sessions, _):
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=client_context(directory), server_hostname="localhost"
         )
@@ -273,7 +273,7 @@ async def test_a_failed_handshake_ends_the_session_once(tmp_path_factory: pytest
     def make() -> RecordingSession:
         return RecordingSession(extensions=Extensions(starttls=context))
 
-    async with listening(make) as (port, sessions, _), asyncio.timeout(5):
+    async with listening(make) as (port, sessions, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await reader.readline()
         writer.write(b"STARTTLS\r\n")
