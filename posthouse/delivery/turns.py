@@ -19,6 +19,7 @@ class Turns:
     def __init__(self, most: int) -> None:
         self._free = max(1, most)
         self._waiting: deque[Waiting] = deque()
+        self._closed = False
         self.idle: list[Waiting] = []
 
     @property
@@ -28,6 +29,8 @@ class Turns:
 
     def take(self, who: Waiting) -> bool:
         """A connection for `who`; False when there is none: `who.stir` is called when that may have changed."""
+        if self._closed:
+            return False
         if self._free > 0:
             self._free -= 1
             return True
@@ -42,3 +45,8 @@ class Turns:
         self._free += 1
         while self._free > 0 and self._waiting:
             self._waiting.popleft().stir()
+
+    def close(self) -> None:
+        """From now on nobody gets a connection: the station stops."""
+        self._closed = True
+        self._waiting.clear()

@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from posthouse.configuration import Configuration
+from posthouse.delivery.job import Packer
 from posthouse.delivery.runner import Runner
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve
@@ -341,6 +343,39 @@ def test_a_stopped_station_gives_back_what_it_did_not_send(database: Configurati
             assert len(host.taken) == 1  # what was under way was finished
             rows = await house.waiting()
             assert [attempts for _, attempts, _ in rows] == [0, 0, 0, 0]
+        await host.stop()
+
+    run(work)
+
+
+def test_a_stopped_station_leaves_no_connection_behind_for_a_message_that_was_being_read(
+    sqlite: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        host = await far()
+        reading, go_on = asyncio.Event(), asyncio.Event()
+        pack = Packer.pack
+
+        async def slowly(*arguments: Any, **facts: Any) -> Any:
+            reading.set()
+            await go_on.wait()
+            return await pack(*arguments, **facts)
+
+        monkeypatch.setattr(Packer, "pack", slowly)
+        for patience in (20.0, 0.0):  # it is read in time, or cut off
+            go_on.clear()
+            reading.clear()
+            async with leaving(sqlite, host.port) as house:
+                if patience:
+                    await house.sends("ben@far.example")
+                    house.runner.kick()
+                await reading.wait()
+                if patience:
+                    asyncio.get_running_loop().call_soon(go_on.set)
+                await house.runner.stop(patience)
+                assert [attempts for _, attempts, _ in await house.waiting()] == [0]
+            left = [str(task) for task in asyncio.all_tasks() if "Line._run" in str(task)]
+            assert left == [] and host.taken == []
         await host.stop()
 
     run(work)

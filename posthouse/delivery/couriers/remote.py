@@ -61,6 +61,7 @@ class Remote:
 
     async def stop(self, grace: float) -> None:
         """Send nothing new; wait at most `grace` seconds for what is under way, then cut it off."""
+        self._world.turns.close()  # or a line that is cut off would leave its job to a new one, which nobody waits for
         self.drop()
         for lane in self.lanes:
             lane.hang_up()
