@@ -59,7 +59,7 @@ class Greylist(Protocol):
         self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None, learn: bool = True
     ) -> dict[str, Waiting]: ...
 
-    def passed(self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None) -> None: ...
+    def passed(self, visit: Visit, return_path: str, judged: Iterable[Waiting], evidence: Evidence | None) -> None: ...
 
 
 class Flood(Protocol):
@@ -355,14 +355,14 @@ class Gathering:
             except Exception:
                 _log.exception("A rate was not counted for a fault of ours")
 
-    def welcome(self, facts: Facts, recipients: Sequence[str], checks: Iterable[str]) -> None:
+    def welcome(self, facts: Facts, checks: Iterable[str]) -> None:
         """The message was accepted; `checks` are those that remarked on it."""
         sources = self._sources
         if sources.learns and not OF_BAD_PEOPLE.intersection(checks):
             self._learn(facts, True)
-        if sources.learns and sources.greylist is not None:
+        if sources.learns and sources.greylist is not None and facts.waiting:
             try:
-                sources.greylist.passed(self._visit, facts.return_path, recipients, facts.evidence)
+                sources.greylist.passed(self._visit, facts.return_path, facts.waiting.values(), facts.evidence)
             except Exception:
                 _log.exception("Who passed greylisting was not remembered for a fault of ours")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from posthouse import configuration
@@ -31,7 +31,7 @@ MOST_RECIPIENTS = 20  # of a message that are remembered one by one
 # flood of forged addresses then fills no table, and who comes again still gets in.
 MOST_OF_A_NETWORK, MOST_OF_ALL = 2_000, 50_000
 HOUR = 3_600_000  # ms
-MOST_JUDGED = 10_000  # messages that came again and of which it is open whether they are accepted
+CAME_AGAIN = "passed"  # the state of a message that waited long enough and whose sender is not known yet
 MOST_UNWRITTEN = 100_000  # refreshes that wait while the database is gone
 
 
@@ -51,9 +51,6 @@ class Greylist:
         self._networks = Networks(hosts(settings.exempt_networks))
         self._domains = frozenset(name.lower() for name in names(settings.exempt_domains))
         self._passed: OrderedDict[int, int] = OrderedDict()  # id of a pass -> ms until when
-        self._came_again: OrderedDict[tuple[str, str], None] = (
-            OrderedDict()
-        )  # (network, sender) whose message is judged
         self._rows: dict[str, int] = {}  # by network: written in this hour
         self._all_rows, self._hour = 0, 0
         self._seen: dict[int, None] = {}  # passes whose time must be moved on in the database
@@ -75,8 +72,6 @@ class Greylist:
         `learn` False: nothing is written, for trying out. Waits only where memory does not know.
         """
         proven = _proven(evidence)
-        if self._came_again:  # what became of an earlier message says nothing of this one
-            self._came_again.pop((network_of(visit.address), _sender(visit, return_path)), None)
         excuse = self._excuse(visit, proven)
         if not excuse:
             sender = _sender(visit, return_path)
@@ -90,12 +85,14 @@ class Greylist:
                     excuse = "the memory of strangers cannot be asked"
         return {one: Waiting(one, "exempt", 0, excuse) for one in recipients}
 
-    def passed(self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None) -> None:
-        """A message became ours. If it had come again, its sender is known from now on; else this costs nothing."""
-        network, sender = network_of(visit.address), _sender(visit, return_path)
-        if (network, sender) not in self._came_again:
+    def passed(self, visit: Visit, return_path: str, judged: Iterable[Waiting], evidence: Evidence | None) -> None:
+        """A message became ours. If it had come again, as `judge` said, its sender is known from now on.
+
+        Each message brings what was said of it: others of the same stranger may be on their way at the same time.
+        """
+        if not any(one.state == CAME_AGAIN for one in judged):
             return
-        del self._came_again[network, sender]
+        network, sender = network_of(visit.address), _sender(visit, return_path)
         now, proven = self._now(), _proven(evidence)
         pairs = (Trait(network, sender), *(Trait(PROVEN + name, sender) for name in proven))
         domains = tuple(Trait(PROVEN + name) for name in proven)
@@ -205,12 +202,7 @@ class Greylist:
         known = any(age >= 0 for age in met.ages)
         left = min(wait - max(age, 0) for age, (_, wait) in zip(met.ages, (*tries, *looked), strict=True))
         if left <= 0:
-            why = "it came again"
-            if learn:
-                self._came_again[network_of(visit.address), _sender(visit, return_path)] = None
-                while len(self._came_again) > MOST_JUDGED:
-                    self._came_again.popitem(last=False)
-            return {one: Waiting(one, "passed", 0, why) for one in recipients}
+            return {one: Waiting(one, CAME_AGAIN, 0, "it came again") for one in recipients}
         if learn:
             self._wrote(network_of(visit.address), len(tries))
         seconds = -(-left // 1000)

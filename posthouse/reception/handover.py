@@ -165,15 +165,21 @@ class Ending:
         except StorageFull as trouble:
             return talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
         self.content, self.above = done.content, done.prefix
-        people = await self._edited(taken, done)
-        if not people:  # as Postfix and Sendmail have it: a message without recipients goes to nobody
-            return self._thrown_away("a milter, which took every recipient away", found)
-        reply = await self.keep(people, tags, found, done.return_path)
-        if reply.positive:
-            talk.desk.tally.add("", ACCEPT)
-            for name, _ in tags:
-                talk.desk.tally.add(name, "tag")
-            gathering.welcome(facts, [one.address for one in taken], [name for name, _ in tags])
+        try:
+            people = await self._edited(taken, done)
+            if not people:  # as Postfix and Sendmail have it: a message without recipients goes to nobody
+                return self._thrown_away("a milter, which took every recipient away", found)
+            reply = await self.keep(people, tags, found, done.return_path)
+        except BaseException:
+            self._tidy()
+            raise
+        if not reply.positive:
+            self._tidy()
+            return reply
+        talk.desk.tally.add("", ACCEPT)
+        for name, _ in tags:
+            talk.desk.tally.add(name, "tag")
+        gathering.welcome(facts, [name for name, _ in tags])
         return reply
 
     def _thrown_away(self, by: str, found: str) -> Reply:
@@ -181,9 +187,13 @@ class Ending:
         self.thrown_away = True
         visit = self.facts.visit
         maillog.discarded(int(self.now * 1000), self.item, self.facts.return_path, visit.address, by, found)
-        if self.content.octets is None:  # edited into a file meanwhile
-            self.content.discard()
+        self._tidy()
         return queued_as(name_of(self.item))
+
+    def _tidy(self) -> None:
+        """Nobody keeps it: a file that it was edited into meanwhile goes at once (discarding twice does no harm)."""
+        if self.content.octets is None:
+            self.content.discard()
 
     async def _edited(self, taken: tuple[Recipient, ...], done: Finished) -> tuple[Recipient, ...]:
         """The recipients as milters want them; a milter may send anywhere, but not to what does not exist.

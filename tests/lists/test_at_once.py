@@ -10,14 +10,14 @@ import pytest
 from posthouse import database
 from posthouse.directory import accounts
 from posthouse.directory.errors import LinkSpent
-from posthouse.lists import holding, roster, subscription
-from posthouse.lists.errors import NoSuchHeld, TokenSpent
+from posthouse.lists import holding, join_form, roster, subscription
+from posthouse.lists.errors import FormRefused, NoSuchHeld, TokenSpent
 from posthouse.message.headers import Fields
 from tests.lists.scene import NOW, copies, has_list, notices_for, posts
 from tests.people import ANA, EVE, GARDEN, OWEN
 
 pytestmark = pytest.mark.usefixtures("database")
-REFUSALS = (LinkSpent, NoSuchHeld, TokenSpent)
+REFUSALS = (FormRefused, LinkSpent, NoSuchHeld, TokenSpent)
 
 
 def at_once(act: Callable[[], object], times: int = 4) -> tuple[list[object], list[Exception]]:
@@ -101,3 +101,24 @@ def test_postings_and_wishes_to_join_do_not_wait_for_each_other_in_a_circle() ->
     assert refused == []
     assert sorted(map(str, given)) == ["asked"] * 4 + ["delivered"] * 4
     assert copies() == [ANA] * 4
+
+
+def test_join_forms_sent_at_once_from_one_network_stay_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_form, "MOST_OF_NETWORK", 2)
+    pks = [has_list(f"l{number}@lists.example") for number in range(8)]
+    left = list(enumerate(pks))
+
+    def sends() -> str:
+        number, pk = left.pop()
+        given = join_form.token(pk, "192.0.2.7", NOW)
+        return join_form.ask(pk, f"p{number}@far.example", "", given, "192.0.2.7", NOW + 10_000)
+
+    given, refused = at_once(sends, times=8)
+    assert (given, [type(error) for error in refused]) == (["asked"] * 2, [FormRefused] * 6)
+
+
+def test_a_join_form_sent_twice_at_once_counts_once() -> None:
+    pk = has_list()
+    token = join_form.token(pk, "192.0.2.7", NOW)
+    given, refused = at_once(lambda: join_form.ask(pk, EVE, "", token, "192.0.2.7", NOW + 10_000))
+    assert (given, [type(error) for error in refused]) == (["asked"], [FormRefused] * 3)

@@ -15,7 +15,7 @@ from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import spooled_from
 from posthouse.reception.evidence import Evidence
 from posthouse.reception.gathering import Gathering, Sources
-from posthouse.reception.policy.facts import Facts, Listed, Listing, Verified, Visit
+from posthouse.reception.policy.facts import Facts, Listed, Listing, Verified, Visit, Waiting
 
 BAD = Listing((Listed("bl.example", "127.0.0.2", 1.0),))
 
@@ -137,8 +137,9 @@ def test_who_tries_the_policy_teaches_nobody() -> None:
         async def scene(others: Others, memory: Memory = memory, learns: bool = learns) -> None:
             gathering, visit = visitor(others, flood=memory, reputation=memory, greylist=memory, learns=learns)
             facts = Facts(visit, "ana@far.example")
+            facts.waiting = {"cleo@near.example": Waiting("cleo@near.example", "passed")}
             gathering.count("messages", facts)
-            gathering.welcome(facts, ["cleo@near.example"], ())
+            gathering.welcome(facts, ())
             gathering.unwelcome(facts, "spam")
 
         plays(scene)
@@ -173,7 +174,7 @@ def test_faults_of_greylisting_and_scanners_let_mail_pass(caplog: pytest.LogCapt
         gathering.excess(facts, "cleo@near.example")
         await gathering.wait(facts, ["cleo@near.example"])
         await gathering.scan(facts, spooled_from(b"\r\n"), b"")
-        gathering.welcome(facts, ["cleo@near.example"], ())
+        gathering.welcome(facts, ())
         assert facts.excess == () and facts.waiting == {} and facts.scans == ()
 
     plays(scene)

@@ -66,7 +66,7 @@ class Host:
         found = await self.list.judge(met, return_path, recipients, evidence)
         assert list(found) == list(recipients)
         if all(one.state in ("passed", "exempt") for one in found.values()):
-            self.list.passed(met, return_path, recipients, evidence)
+            self.list.passed(met, return_path, found.values(), evidence)
         return list(found.values())
 
     async def meets(self, *arguments: Any, **named: Any) -> str:
@@ -347,9 +347,28 @@ def test_what_was_refused_for_something_else_makes_nobody_known(sqlite: Configur
         assert (await host.list.judge(visit, ANA, [LIST], None))[LIST].state == "passed"
         # The message was refused as spam: nobody says `passed`. Another one is accepted for another reason.
         trusted = Visit("transfer", "192.0.2.1", trusted=True)
-        assert (await host.list.judge(trusted, ANA, [LIST], None))[LIST].state == "exempt"
-        host.list.passed(trusted, ANA, [LIST], None)
+        exempt = await host.list.judge(trusted, ANA, [LIST], None)
+        assert exempt[LIST].state == "exempt"
+        host.list.passed(trusted, ANA, exempt.values(), None)
         assert (await host.list.judge(visit, ANA, [CLEO], None))[CLEO].state == "new"
+
+    plays(host)(scene())
+
+
+def test_two_messages_of_one_stranger_on_their_way_at_once_do_not_spoil_each_other(
+    sqlite: Configuration, time: Time
+) -> None:
+    host = Host(time)
+    visit = Visit("transfer", "192.0.2.1")
+
+    async def scene() -> None:
+        await host.list.judge(visit, ANA, [LIST], None)
+        time.now += 61
+        first = await host.list.judge(visit, ANA, [LIST], None)
+        second = await host.list.judge(visit, ANA, [CLEO], None)
+        assert (first[LIST].state, second[CLEO].state) == ("passed", "new")
+        host.list.passed(visit, ANA, first.values(), None)
+        assert (await host.list.judge(visit, ANA, [CLEO], None))[CLEO].state == "exempt", "the first made it known"
 
     plays(host)(scene())
 

@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from posthouse import maillog
 from posthouse.configuration import Configuration, Scanner
+from posthouse.content import files
+from posthouse.database import Unavailable
 from posthouse.reception.content_checks.looking import EICAR, GTUBE
 from tests.people import ANA, BEN, GARDEN
 from tests.postgres import free_port
@@ -177,6 +181,25 @@ def test_a_message_from_which_a_milter_takes_every_recipient_goes_to_nobody(sqli
         it.answers = {b"E": [b"+<nobody@lists.example>\0", b"-<" + GARDEN.encode() + b">\0", b"c"]}
         assert to_several(house, [GARDEN], letter())[-1].startswith("250")
         assert [message["recipients"] for message in queued()] == [[GARDEN]], "for a wrong address nothing is lost"
+
+
+def test_what_a_milter_made_large_and_the_database_does_not_keep_leaves_no_file(
+    sqlite: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Filter(answers={b"E": [*[b"b" + b"All is new. Read it.\r\n" * 2_500] * 8, b"c"]})
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=20.0)) as house:
+        assert to_several(house, [GARDEN], letter())[-1].startswith("250")
+        assert queued()[0]["size"] > 256 * 1024, "a file now"
+
+        async def gone(*_: object) -> None:
+            raise Unavailable("no disk")
+
+        incoming = files.incoming(house.configuration.data)
+        for lmtp in (False, True):
+            with monkeypatch.context() as patched:
+                patched.setattr(house.reception._acceptance._commits, "add", gone)
+                assert to_several(house, [GARDEN], letter(), lmtp)[-1].startswith("451")
+            assert list(incoming.iterdir()) == [], "at once, not when it is swept"
 
 
 def test_a_milter_that_is_away_defers_at_rcpt_where_that_is_wished(sqlite: Configuration) -> None:
