@@ -16,6 +16,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.ports import free_port
+
 
 @dataclass(frozen=True)
 class Received:
@@ -87,7 +89,7 @@ class Outside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._talks: set[asyncio.BaseTransport] = set()
-        self.port = 0
+        self.port = free_port()
 
     def start(self) -> None:
         """Begin to listen, on the same port as before where there was one."""

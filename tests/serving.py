@@ -19,7 +19,7 @@ from pathlib import Path
 from posthouse.configuration import Configuration
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve as serve_zone
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import BACKED_UP
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +75,7 @@ class Program:
         until(said, seconds, f"{word!r} in the output; it said: {self.complaints.read_text()[-2000:]}")
         return self.output.read_text()
 
-    def listens(self, port: int, seconds: float = 20) -> None:
+    def listens(self, port: int, seconds: float = PATIENCE) -> None:
         """Wait until it takes connections on a port."""
 
         def ready() -> bool:
@@ -94,7 +94,7 @@ class Program:
                         found[int(child)] = Path(f"/proc/{child}/comm").read_text().strip()
         return found
 
-    def stop(self, seconds: float = 20) -> float:
+    def stop(self, seconds: float = PATIENCE) -> float:
         """SIGTERM; gives the seconds it took to end. Asserts that it ended in order."""
         began = time.monotonic()
         if self.process.poll() is None:

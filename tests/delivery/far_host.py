@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 ALL = ("PIPELINING", "SIZE 10485760", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES")
 
 
@@ -63,7 +65,7 @@ class FarHost:
         if address.startswith("/"):
             self._server = await asyncio.start_unix_server(self._accept, address, limit=1 << 24)
             return self
-        self._server = await asyncio.start_server(self._accept, address, port, limit=1 << 24)
+        self._server = await asyncio.start_server(self._accept, address, port or free_port(), limit=1 << 24)
         self.address = address
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -17,7 +17,7 @@ import pytest
 
 from posthouse.configuration import Lookup
 from tests import postgres
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.serving import answers, until
 
 QUERY = "SELECT target FROM queues WHERE address = :address"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.people import DOMAIN
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.serving import answers, until
 
 POSTFIX_PROGRAMS = Path("/usr/lib/postfix/sbin")

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from posthouse.reception.content_checks.looking import EICAR
 from tests.interop.peers import require
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.serving import answers, until
 
 RSPAMD = """\

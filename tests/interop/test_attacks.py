@@ -13,7 +13,7 @@ from posthouse.queue.enqueue import Arrival, enqueue
 from posthouse.queue.identity import new_queue_id
 from tests.interop.peers import peer
 from tests.people import ANA, BEN, EVE
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import WallClock, running
 
 pytestmark = pytest.mark.interop

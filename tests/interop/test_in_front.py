@@ -18,7 +18,7 @@ from posthouse.configuration import Configuration, load
 from posthouse.lists import changing
 from tests.interop.peers import Peer, peer
 from tests.people import ANA, BEN, DOMAIN, EVE, GARDEN
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import House, WallClock, running
 from tests.serving import until
 

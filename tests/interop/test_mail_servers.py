@@ -12,7 +12,7 @@ from posthouse.configuration import Configuration
 from posthouse.lists import roster
 from tests.interop.peers import peer, require
 from tests.people import ANA, BEN, DOMAIN, EVE, GARDEN
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import BACKED_UP, WallClock, running
 from tests.serving import until
 

@@ -10,7 +10,7 @@ import pytest
 from posthouse.configuration import Configuration, NextHop
 from tests.interop.peers import peer
 from tests.people import ANA
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import BACKED_UP, House, WallClock, running
 
 pytestmark = pytest.mark.interop

@@ -17,7 +17,7 @@ from posthouse.content.spool import spooled_from
 from posthouse.reception.policy.facts import Facts, Scan, Visit
 from posthouse.reception.scanners import Escort, Finished, Scanners, finished
 from posthouse.reception.scanners.milter_wire import LineEnds, requested_macros
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.reception.scripted import Filter, Play, hangs_up, saying, serving, silent
 
 LETTER = b"From: ana@far.example\r\nX-Fruit: apple\r\nSubject: Ripe\r\n\ttomatoes\r\n\r\n" + b"Ripe.\r\n" * 20_000

@@ -19,7 +19,7 @@ from posthouse.reception.policy.facts import Edits, Facts, Scan, Visit
 from posthouse.reception.scanners import Finished, Scanners, fields, finished
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.marking import bar, unforged
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.reception.scripted import Play, hangs_up, saying, serving, silent
 
 LETTER = (

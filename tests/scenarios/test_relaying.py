@@ -13,7 +13,7 @@ from posthouse.directory import accounts, domains
 from posthouse.reception.certificates import make_own
 from tests.outside import Outside
 from tests.people import ANA, BEN, CLEO, DOMAIN, OWEN
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.running_house import House, running
 
 LETTER = f"From: {CLEO}\r\nTo: {BEN}\r\nSubject: Tomatoes\r\n\r\nRipe at last.\r\n".encode()

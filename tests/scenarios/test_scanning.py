@@ -19,7 +19,7 @@ from posthouse.content import files
 from posthouse.database import Unavailable
 from posthouse.reception.content_checks.looking import EICAR, GTUBE
 from tests.people import ANA, BEN, GARDEN
-from tests.postgres import free_port
+from tests.ports import free_port
 from tests.reception.scripted import Filter, Play, in_a_thread
 from tests.reception.station import events, queued
 from tests.running_house import House, running
