@@ -24,7 +24,7 @@ from posthouse.archive.archives import SLOTS, lock, open_archive, remove_archive
 from posthouse.archive.counting import NUMBER_BITS, count, month_of
 from posthouse.archive.deleting import delete_posting, delete_thread
 from posthouse.archive.errors import NoSuchArchive
-from posthouse.archive.folding import topic
+from posthouse.archive.folding import apart, topic
 from posthouse.archive.rows import clean, select_in
 from posthouse.archive.threads import Board, Thread, chain_of, hash_of
 from posthouse.content import keeping
@@ -309,14 +309,18 @@ def _posting(archive: int, row: _Row) -> tuple[Any, ...]:
 
 def _text(archive: int, row: _Row) -> search.Text:
     reading = row.item.reading
+    name, more = apart(reading.author_name)
+    recipients, addresses = apart(reading.recipients_text)
     return search.Text(
         row.id,
         clean(reading.subject, _MAX_SUBJECT),
-        clean(f"{reading.author_name} {reading.author_address}", 2 * _MAX_NAME),
-        clean(reading.recipients_text),
+        clean(name, _MAX_NAME),
+        clean(recipients),
         clean(reading.text),
         clean(" ".join(one.filename for one in reading.attachments)),
         search.scope_of(archive, bool(reading.attachments)),
+        clean(f"{reading.author_address} {more}".strip(), 2 * _MAX_NAME),
+        clean(addresses),
     )
 
 

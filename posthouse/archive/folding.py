@@ -8,6 +8,9 @@ import unicodedata
 MAX_TOPIC = 120
 _COMBINING = range(0x300, 0x370)
 _WORD = re.compile(r"[^\W_]+")
+_BOUND = r"[^\s<>()\[\],;:\"@]"
+_ADDRESSED = re.compile(rf"(?<!{_BOUND}){_BOUND}*+@[^\s<>()\[\],;:\"]*+")
+_LONGEST_LABEL = 200  # characters of a word of an address that is indexed
 _ASCII_WORDS = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 
 # What mailers of many languages put before the subject of an answer; a list's [tag] may stand between
@@ -56,6 +59,18 @@ def indexed(text: str, most: int = 200_000) -> str:
     if text.isascii():
         return text.lower().translate(_ASCII_WORDS)
     return " ".join(_WORD.findall(fold(composed(text))))
+
+
+def apart(text: str) -> tuple[str, str]:
+    """(the text without what is written with an @, what is written so): names of people, and their addresses."""
+    if "@" not in text:
+        return text, ""
+    return _ADDRESSED.sub(" ", text), " ".join(_ADDRESSED.findall(text))
+
+
+def address_words(text: str, most: int = 20_000) -> list[str]:
+    """The words of addresses as the index holds them; `most` characters are read."""
+    return [word for word in words(text[:most]) if len(word) <= _LONGEST_LABEL]
 
 
 def topic(subject: str) -> tuple[str, bool]:

@@ -108,10 +108,12 @@ class Text(models.Model):
 
     posting = models.OneToOneField(Posting, on_delete=models.CASCADE, primary_key=True)
     subject = models.TextField(default="")
-    author = models.TextField(default="")
-    recipients = models.TextField(default="")
+    author = models.TextField(default="")  # the name
+    recipients = models.TextField(default="")  # names; addresses are columns of their own, found by who may see them
     body = models.TextField(default="")
     files = models.TextField(default="")  # names of attachments
+    author_address = models.TextField(default="", db_default="")
+    recipient_addresses = models.TextField(default="", db_default="")
     scope = models.TextField(default="")  # words of our own: "a12" its archive, "withfile" where something is attached
 
     class Meta:

@@ -42,6 +42,11 @@ class Term:
     prefix: bool = False
 
 
+def across(term: Term) -> bool:
+    """Whether a term may match across the @ of an address in a text: several words, where texts are looked at."""
+    return len(term.words) > 1 and term.field in (ANYWHERE, SUBJECT)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is searched: of each group of `wanted` at least one term, none of `unwanted`; times in seconds, UTC."""

@@ -98,7 +98,7 @@ def latest_threads(address: str, page: int = 1, size: int = THREADS_ON_PAGE) -> 
             [facts.id, size + 1, (page - 1) * size],
         )
         rows = cursor.fetchall()
-        return ThreadsView(facts, _lines(cursor, rows[:size]), page, len(rows) > size)
+        return ThreadsView(facts, _lines(cursor, facts, rows[:size]), page, len(rows) > size)
 
 
 def month(address: str, year: int, month: int, page: int = 1, size: int = THREADS_ON_PAGE) -> MonthView:
@@ -116,7 +116,7 @@ def month(address: str, year: int, month: int, page: int = 1, size: int = THREAD
         rows = cursor.fetchall()
         pages = max(1, -(-len(rows) // size))
         page = min(max(page, 1), pages)
-        lines = _lines(cursor, rows[(page - 1) * size : page * size])
+        lines = _lines(cursor, facts, rows[(page - 1) * size : page * size])
         return MonthView(
             facts, year, month, sum(row[1] for row in rows), lines, len(rows), page, pages,
             _month_beside(cursor, facts.id, number, "<", "DESC"), _month_beside(cursor, facts.id, number, ">", "ASC"),
@@ -133,7 +133,7 @@ def _month_beside(cursor: Any, archive: int, number: int, relation: str, order: 
     return _month(row) if row else None
 
 
-def _lines(cursor: Any, rows: Sequence[tuple[int, int]]) -> tuple[ThreadLine, ...]:
+def _lines(cursor: Any, archive: ArchiveFacts, rows: Sequence[tuple[int, int]]) -> tuple[ThreadLine, ...]:
     """The threads of these (id, count) rows, in this order, with their first and last authors."""
     if not rows:
         return ()
@@ -150,7 +150,7 @@ def _lines(cursor: Any, rows: Sequence[tuple[int, int]]) -> tuple[ThreadLine, ..
     )
     authors: dict[int, list[tuple[str, str]]] = {}
     for thread, name, address in cursor.fetchall():
-        authors.setdefault(thread, []).append((name, address))
+        authors.setdefault(thread, []).append(_person(archive, name, address))
     lines = []
     for number, recent in rows:
         if number not in threads or number not in authors:
@@ -158,7 +158,17 @@ def _lines(cursor: Any, rows: Sequence[tuple[int, int]]) -> tuple[ThreadLine, ..
         key, subject, started_at, last_at, postings = threads[number]
         (name, address), (last_name, last_address) = authors[number][0], authors[number][-1]
         lines.append(
-            ThreadLine(key, subject, name, address, last_name or last_address, started_at, last_at, postings, recent)
+            ThreadLine(
+                key,
+                _shown(archive, subject),
+                name,
+                address,
+                last_name or last_address,
+                started_at,
+                last_at,
+                postings,
+                recent,
+            )
         )
     return tuple(lines)
 
@@ -185,22 +195,22 @@ def thread(address: str, key: str, page: int = 1, size: int = ENTRIES_ON_PAGE) -
         if postings > MAX_TREE:
             pages = -(-postings // size)
             page = min(max(page, 1), pages)
-            places, heads = _by_date(cursor, number, size, (page - 1) * size)
+            places, heads = _by_date(cursor, facts, number, size, (page - 1) * size)
         else:
-            places, heads, absent = _order(cursor, number)
+            places, heads, absent = _order(cursor, facts, number)
             pages = max(1, -(-len(places) // size))
             page = min(max(page, 1), pages)
             places = places[(page - 1) * size : page * size]
             authors = len({head.author_name for head in heads.values()})
         entries = _entries(cursor, facts, places, heads, absent)
         return ThreadView(
-            facts, own_key, subject, started_at, last_at, postings, authors, entries, page, pages,
-            _thread_beside(cursor, facts.id, last_at, number, ">", "ASC"),
-            _thread_beside(cursor, facts.id, last_at, number, "<", "DESC"),
+            facts, own_key, _shown(facts, subject), started_at, last_at, postings, authors, entries, page, pages,
+            _thread_beside(cursor, facts, last_at, number, ">", "ASC"),
+            _thread_beside(cursor, facts, last_at, number, "<", "DESC"),
         )  # fmt: skip
 
 
-def _order(cursor: Any, thread: int) -> tuple[list[Place], dict[str, Neighbour], dict[str, str]]:
+def _order(cursor: Any, archive: ArchiveFacts, thread: int) -> tuple[list[Place], dict[str, Neighbour], dict[str, str]]:
     """The thread's places, the heads of its postings, and the Message-IDs of what is missing."""
     cursor.execute(
         "SELECT id, key, parent_key, by_subject, subject, author_name, author_address FROM archive_posting "
@@ -210,14 +220,16 @@ def _order(cursor: Any, thread: int) -> tuple[list[Place], dict[str, Neighbour],
     leaves, heads = [], {}
     for number, key, parent, by_subject, subject, name, author in cursor.fetchall():
         leaves.append(Leaf(number, key, parent, bool(by_subject)))
-        heads[key] = Neighbour(key, subject, name or author)
+        heads[key] = _neighbour(archive, key, subject, name, author)
     cursor.execute("SELECT key, parent_key, message_id FROM archive_knownid WHERE thread_id = %s", [thread])
     rows = [row for row in cursor.fetchall() if row[0] not in heads]
     places = ordered(leaves, {key: parent for key, parent, _ in rows})
     return places, heads, {key: message_id for key, _, message_id in rows}
 
 
-def _by_date(cursor: Any, thread: int, most: int, skip: int) -> tuple[list[Place], dict[str, Neighbour]]:
+def _by_date(
+    cursor: Any, archive: ArchiveFacts, thread: int, most: int, skip: int
+) -> tuple[list[Place], dict[str, Neighbour]]:
     """A page of a very long thread."""
     cursor.execute(
         "SELECT key, subject, author_name, author_address FROM archive_posting WHERE thread_id = %s "
@@ -225,7 +237,7 @@ def _by_date(cursor: Any, thread: int, most: int, skip: int) -> tuple[list[Place
         [thread, most, skip],
     )
     rows = cursor.fetchall()
-    heads = {key: Neighbour(key, subject, name or address) for key, subject, name, address in rows}
+    heads = {row[0]: _neighbour(archive, *row) for row in rows}
     return [Place(key, 0, "", False) for key in heads], heads
 
 
@@ -254,21 +266,38 @@ def _posting(row: Sequence[Any], most: int, archive: ArchiveFacts) -> Posting:
     body = row[12]
     cut = len(body) > most
     body = body[:most] if cut else body
-    author, body = (obscure(row[6]), obscure(body)) if archive.obscured else (row[6], body)
+    name, author, subject, body = (_shown(archive, text) for text in (row[5], row[6], row[10], body))
     return Posting(
-        row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5], author, row[7], row[8], row[9], row[10], files,
+        row[0], row[1], row[2], bool(row[3]), bool(row[4]), name, author, row[7], row[8], row[9], subject, files,
         blocks(body, archive.rendering), cut,
     )  # fmt: skip
 
 
-def _thread_beside(cursor: Any, archive: int, at: int, number: int, relation: str, order: str) -> Neighbour | None:
+def _shown(archive: ArchiveFacts, text: str) -> str:
+    """A text as the pages of the archive show it."""
+    return obscure(text) if archive.obscured else text
+
+
+def _person(archive: ArchiveFacts, name: str, address: str) -> tuple[str, str]:
+    """Who wrote, where one word must do: of a hidden address its first half."""
+    return (obscure(name), address.partition("@")[0]) if archive.obscured else (name, address)
+
+
+def _neighbour(archive: ArchiveFacts, key: str, subject: str, name: str, address: str) -> Neighbour:
+    name, address = _person(archive, name, address)
+    return Neighbour(key, _shown(archive, subject), name or address)
+
+
+def _thread_beside(
+    cursor: Any, archive: ArchiveFacts, at: int, number: int, relation: str, order: str
+) -> Neighbour | None:
     cursor.execute(
         f"SELECT key, subject FROM archive_thread WHERE archive_id = %s AND (last_at, id) {relation} (%s, %s) "
         f"ORDER BY last_at {order}, id {order} LIMIT 1",
-        [archive, at, number],
+        [archive.id, at, number],
     )
     row = cursor.fetchone()
-    return Neighbour(row[0], row[1], "") if row else None
+    return _neighbour(archive, row[0], row[1], "", "") if row else None
 
 
 def _missing(cursor: Any, address: str, key: str, what: str) -> Gone | NoSuchPosting:
@@ -297,24 +326,24 @@ def posting(address: str, key: str) -> PostingView:
             "WHERE thread_id = %s AND (key = %s OR parent_key = %s) AND key <> %s ORDER BY id LIMIT %s",
             [thread, found.parent_key, key, key, MAX_ANSWERS],
         )
-        around = [(Neighbour(one[0], one[1], one[2] or one[3]), one[4]) for one in cursor.fetchall()]
+        around = [(_neighbour(facts, *one[:4]), one[4]) for one in cursor.fetchall()]
         return PostingView(
-            facts, found, thread_key, thread_subject, postings,
+            facts, found, thread_key, _shown(facts, thread_subject), postings,
             next((one for one, _ in around if one.key == found.parent_key), None),
             tuple(one for one, parent in around if parent == key),
-            _posting_beside(cursor, facts.id, number, ">", "ASC"),
-            _posting_beside(cursor, facts.id, number, "<", "DESC"),
+            _posting_beside(cursor, facts, number, ">", "ASC"),
+            _posting_beside(cursor, facts, number, "<", "DESC"),
         )  # fmt: skip
 
 
-def _posting_beside(cursor: Any, archive: int, number: int, relation: str, order: str) -> Neighbour | None:
+def _posting_beside(cursor: Any, archive: ArchiveFacts, number: int, relation: str, order: str) -> Neighbour | None:
     cursor.execute(
         "SELECT key, subject, author_name, author_address FROM archive_posting "
         f"WHERE archive_id = %s AND id {relation} %s ORDER BY id {order} LIMIT 1",
-        [archive, number],
+        [archive.id, number],
     )
     row = cursor.fetchone()
-    return Neighbour(row[0], row[1], row[2] or row[3]) if row else None
+    return _neighbour(archive, *row) if row else None
 
 
 def content_of(address: str, key: str) -> Body:
@@ -352,4 +381,4 @@ def feed(address: str, number: int = 30, thread: str | None = None) -> FeedView:
             [_TEXT_IN_THREAD + 1, *parameters, min(max(number, 1), 100)],
         )
         entries = tuple((row[13], _posting(row, _TEXT_IN_THREAD, facts)) for row in cursor.fetchall())
-        return FeedView(facts, subject, entries)
+        return FeedView(facts, _shown(facts, subject), entries)

@@ -11,13 +11,13 @@ common word in a large archive stays cheap.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from django.db import connection
 
-from posthouse.archive import search_postgresql, search_sqlite
+from posthouse.archive import across, search_postgresql, search_sqlite
 from posthouse.archive.counting import NUMBER_BITS
 from posthouse.archive.models import PUBLIC
 from posthouse.archive.query import Query, parse
@@ -44,6 +44,8 @@ class Text:
     body: str
     files: str
     scope: str
+    author_address: str = ""
+    recipient_addresses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,18 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A query for a database: `scopes` are words of the index, `archives` numbers (None: all), ids from and below."""
+    """A query for a database: `scopes` are words of the index, `archives` numbers (None: all), ids from and below.
+
+    `seen` are the scopes of the archives in which addresses are searched, too; None: in all of them.
+    """
 
     query: Query
     scopes: tuple[str, ...]
     archives: tuple[int, ...] | None
     low: int | None
     high: int | None
+    seen: tuple[str, ...] | None = None
+    hidden: tuple[int, ...] = ()  # the archives in which they are not
 
 
 def scope_of(archive: int, attachment: bool) -> str:
@@ -136,19 +143,30 @@ def settle() -> None:
         engine().settle(cursor)
 
 
-def search(text: str, archives: Sequence[str] | None, sort: str = "date", page: int = 1, size: int = 25) -> Results:
+def search(
+    text: str,
+    archives: Sequence[str] | None,
+    sort: str = "date",
+    page: int = 1,
+    size: int = 25,
+    *,
+    sees: Callable[[str], bool] | None = None,
+) -> Results:
     """Search the archives with these addresses (None: every one there is); `sort` is "date" or "rank".
 
-    Never fails for what was typed: `complaints` says what was not understood. Four statements, whatever is found.
+    `sees` says of an archive's address whether addresses that its pages hide may be found there; None: everywhere.
+    Never fails for what was typed: `complaints` says what was not understood. Five statements, whatever is found.
     """
     query = parse(text)
     size = min(max(size, 1), MOST_SIZE)
     page = min(max(page, 1), MOST_PAGES)
     with connection.cursor() as cursor:
-        wanted = None if query.empty else _wanted(cursor, query, archives)
+        wanted = None if query.empty else _wanted(cursor, query, archives, sees)
         if wanted is None:
             return Results((), 0, False, 1, size, query.complaints, query)
         by_rank = sort == "rank"
+        if wanted.hidden and across.needed(query):
+            return _looked_at(cursor, wanted, by_rank, page, size)
         found = engine().newest(cursor, wanted, max(RANKED, MOST_COUNTED + 1) if by_rank else MOST_COUNTED + 1, 0)
         total, more = min(len(found), MOST_COUNTED), len(found) > MOST_COUNTED
         start = (page - 1) * size
@@ -164,23 +182,43 @@ def search(text: str, archives: Sequence[str] | None, sort: str = "date", page: 
         return Results(_hits(cursor, ids, query), total, more, page, size, query.complaints, query)
 
 
-def _wanted(cursor: Any, query: Query, archives: Sequence[str] | None) -> Wanted | None:
+def _looked_at(cursor: Any, wanted: Wanted, by_rank: bool, page: int, size: int) -> Results:
+    """The results of words in a row where addresses are hidden: the first few, each of them looked at."""
+    query = wanted.query
+    ids = (engine().best if by_rank else engine().newest)(cursor, wanted, across.LOOKED_AT + 1, 0)
+    left = across.left(cursor, ids[: across.LOOKED_AT], query, wanted.hidden)
+    more = len(ids) > across.LOOKED_AT and bool(left)
+    start = (page - 1) * size
+    return Results(
+        _hits(cursor, left[start : start + size], query), len(left), more, page, size, query.complaints, query
+    )
+
+
+def _wanted(
+    cursor: Any, query: Query, archives: Sequence[str] | None, sees: Callable[[str], bool] | None
+) -> Wanted | None:
     """The query with the archives it may look into, or None when there are none."""
+    facts = "SELECT id, address, policy, obscure_addresses FROM archive_archive"
     some: list[int] | None = None
+    rows: list[tuple[Any, ...]] = []
     if archives is not None:
-        rows = select_in(cursor, "SELECT id, address FROM archive_archive WHERE address IN", [], set(archives))
-    elif query.lists or query.without_lists:
-        cursor.execute("SELECT id, address FROM archive_archive")
+        rows = select_in(cursor, f"{facts} WHERE address IN", [], set(archives))
+    elif query.lists or query.without_lists or sees is not None:
+        cursor.execute(facts)
         rows = cursor.fetchall()
+    rows = [row for row in rows if _named(row[1], query)]
     if archives is not None or query.lists or query.without_lists:
-        some = [number for number, address in rows if _named(address, query)]
+        some = [row[0] for row in rows]
         if not some:
             return None
+    hidden = tuple(row[0] for row in rows if row[2] == PUBLIC and row[3] and sees is not None and not sees(row[1]))
+    unseen = set(hidden)
+    seen = tuple(archive_word(row[0]) for row in rows if row[0] not in unseen) if hidden else None
     low = None if query.after is None else query.after << NUMBER_BITS
     high = None if query.before is None else query.before << NUMBER_BITS
     if some is not None and len(some) <= MOST_SCOPES:
-        return Wanted(query, tuple(archive_word(number) for number in some), None, low, high)
-    return Wanted(query, (), tuple(some) if some is not None else None, low, high)
+        return Wanted(query, tuple(archive_word(number) for number in some), None, low, high, seen, hidden)
+    return Wanted(query, (), tuple(some) if some is not None else None, low, high, seen, hidden)
 
 
 def _named(address: str, query: Query) -> bool:
@@ -204,7 +242,7 @@ def _hits(cursor: Any, ids: Sequence[int], query: Query) -> tuple[Hit, ...]:
     hits: dict[int, Hit] = {}
     for number, address, key, thread, subject, name, author, sent_at, offset, files, text, *who in cursor.fetchall():
         attached = len(json.loads(files)) if files else 0
-        hidden = who[0] == PUBLIC and bool(who[1])  # as on the pages of the archive: see ArchiveFacts.obscured
-        body, name = (obscure(text), obscure(name)) if hidden else (text, name)
-        hits[number] = Hit(address, key, thread, subject, name, author, sent_at, offset, attached, snippet(body, terms))
+        if who[0] == PUBLIC and who[1]:  # as on the pages of the archive: see ArchiveFacts.obscured
+            text, subject, name, author = obscure(text), obscure(subject), obscure(name), author.partition("@")[0]
+        hits[number] = Hit(address, key, thread, subject, name, author, sent_at, offset, attached, snippet(text, terms))
     return tuple(hits[number] for number in ids if number in hits)

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from posthouse.archive.query import ANYWHERE, Term
+from posthouse.archive.query import ANYWHERE, AUTHOR, RECIPIENTS, SUBJECT, Term, across
 from posthouse.archive.rows import marks
 
 if TYPE_CHECKING:
     from posthouse.archive.search import Text, Wanted
 
-_FILTER = {"author": "author : ", "recipients": "recipients : ", "subject": "subject : "}
-_EVERYWHERE = "{subject author recipients body files} : "
+_COLUMNS = {ANYWHERE: "{subject author recipients body files}", AUTHOR: "author", RECIPIENTS: "recipients",
+            SUBJECT: "subject"}  # fmt: skip
+_ADDRESSES = {ANYWHERE: "{author_address recipient_addresses}", AUTHOR: "author_address",
+              RECIPIENTS: "recipient_addresses"}  # fmt: skip
 
 
 def add(cursor: Any, texts: Sequence[Text]) -> None:
     """Write texts; triggers index them. Ascending ids are written to the index in one go."""
     cursor.executemany(
-        "INSERT INTO archive_text (posting_id, subject, author, recipients, body, files, scope) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        [(one.posting, one.subject, one.author, one.recipients, one.body, one.files, one.scope) for one in texts],
-    )
+        "INSERT INTO archive_text (posting_id, subject, author, recipients, body, files, scope, author_address, "
+        "recipient_addresses) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [
+            (
+                one.posting, one.subject, one.author, one.recipients, one.body, one.files, one.scope,
+                one.author_address, one.recipient_addresses,
+            )
+            for one in texts
+        ],
+    )  # fmt: skip
 
 
 def settle(cursor: Any) -> None:
@@ -63,23 +71,44 @@ def _match(wanted: Wanted) -> str | None:
     """The query in FTS5's syntax; every word is a quoted string of folded letters and digits. None: no word in it."""
     parts = []
     if wanted.scopes:
-        parts.append("(scope : (" + " OR ".join(f'"{scope}"' for scope in wanted.scopes) + "))")
+        parts.append(_scope(wanted.scopes))
     if wanted.query.attachment:
         parts.append('(scope : "withfile")')
     for group in wanted.query.wanted:
-        parts.append("(" + " OR ".join(_term(term) for term in group) + ")")
+        parts.append("(" + " OR ".join(_term(term, wanted.seen) for term in group) + ")")
     if not parts:
         return None
-    refused = [_term(term) for term in wanted.query.unwanted]
-    if wanted.query.attachment is False:
-        refused.append('(scope : "withfile")')
+    refused = _refused(wanted)
     match = " AND ".join(parts)
     return f"({match}) NOT ({' OR '.join(refused)})" if refused else match
 
 
-def _term(term: Term) -> str:
-    column = _EVERYWHERE if term.field == ANYWHERE else _FILTER[term.field]
-    return f'({column}"{" ".join(term.words)}"{" *" if term.prefix else ""})'
+def _term(term: Term, seen: Sequence[str] | None) -> str:
+    """What matches a term; in addresses only where they are seen: everywhere (None), or in the archives named."""
+    sought = f'"{" ".join(term.words)}"{" *" if term.prefix else ""}'
+    found = f"({_COLUMNS[term.field]} : {sought})"
+    columns = _ADDRESSES.get(term.field)
+    if columns is None or (seen is not None and not seen):
+        return found
+    inside = f"({columns} : {sought})"
+    return f"({found} OR {inside})" if seen is None else f"({found} OR ({_scope(seen)} AND {inside}))"
+
+
+def _scope(scopes: Sequence[str]) -> str:
+    return "(scope : (" + " OR ".join(f'"{scope}"' for scope in scopes) + "))"
+
+
+def _refused(wanted: Wanted) -> list[str]:
+    """What must not match. Where addresses are hidden `search` refuses itself what might match across one."""
+    refused = []
+    for term in wanted.query.unwanted:
+        if wanted.seen is None or not across(term):
+            refused.append(_term(term, wanted.seen))
+        elif wanted.seen:
+            refused.append(f"({_scope(wanted.seen)} AND {_term(term, None)})")
+    if wanted.query.attachment is False:
+        refused.append('(scope : "withfile")')
+    return refused
 
 
 def _unindexed(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
@@ -93,9 +122,7 @@ def _unindexed(cursor: Any, wanted: Wanted, most: int, skip: int) -> list[int]:
     if wanted.archives is not None:
         where += f" AND archive_id IN ({marks(wanted.archives)})"
         parameters += wanted.archives
-    refused = [_term(term) for term in wanted.query.unwanted]
-    if wanted.query.attachment is False:
-        refused.append('(scope : "withfile")')
+    refused = _refused(wanted)
     if refused:
         where += " AND id NOT IN (SELECT rowid FROM archive_search WHERE archive_search MATCH %s)"
         parameters.append(" OR ".join(refused))

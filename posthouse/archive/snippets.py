@@ -20,7 +20,7 @@ _SPACE = re.compile(r"\s+")
 def snippet(body: str, terms: Sequence[Term]) -> Segments:
     """(text, is a match) pieces of the body around the first match, or its beginning when the match is elsewhere."""
     text = composed(body[:LOOKED_THROUGH])
-    found = _pattern(terms)
+    found = pattern_of(terms)
     first = found.search(fold(text)) if found else None
     start = 0
     if first is not None and first.start() > _BEFORE:
@@ -43,7 +43,8 @@ def snippet(body: str, terms: Sequence[Term]) -> Segments:
     return tuple(piece for piece in pieces if piece[0])
 
 
-def _pattern(terms: Sequence[Term]) -> re.Pattern[str] | None:
+def pattern_of(terms: Sequence[Term]) -> re.Pattern[str] | None:
+    """What finds these terms in a text that was composed and folded; None for no terms."""
     if not terms:
         return None
     ways = []

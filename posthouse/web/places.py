@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from posthouse.archive import reading
 from posthouse.archive.errors import NoSuchArchive
 from posthouse.archive.models import PRIVATE
+from posthouse.archive.render import obscure
 from posthouse.archive.views import ArchiveFacts
 from posthouse.lists import addresses
 from posthouse.web import links
@@ -83,7 +84,8 @@ def _place(facts: ArchiveFacts) -> Place:
 def newest_threads(addresses: Sequence[str], most: int) -> list[ThreadRow]:
     """The conversations with the latest activity in these few archives; one question, answered from an index."""
     one = (
-        "SELECT * FROM (SELECT a.address, t.key, t.subject, t.postings, t.last_at FROM archive_thread t "
+        "SELECT * FROM (SELECT a.address, t.key, t.subject, t.postings, t.last_at, "
+        "a.obscure_addresses AND a.policy = 'public' FROM archive_thread t "
         "JOIN archive_archive a ON a.id = t.archive_id WHERE a.address = %s ORDER BY t.last_at DESC LIMIT %s) AS s"
     )
     with connection.cursor() as cursor:
@@ -91,7 +93,10 @@ def newest_threads(addresses: Sequence[str], most: int) -> list[ThreadRow]:
             " UNION ALL ".join([one] * len(addresses)) + " ORDER BY 5 DESC LIMIT %s",
             [*(value for address in addresses for value in (address, most)), most],
         )
-        return [ThreadRow(*row) for row in cursor.fetchall()]
+        return [
+            ThreadRow(address, key, obscure(subject) if hidden else subject, postings, last_at)
+            for address, key, subject, postings, last_at, hidden in cursor.fetchall()
+        ]
 
 
 def all_places() -> list[Place]:

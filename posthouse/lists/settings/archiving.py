@@ -25,8 +25,8 @@ SETTINGS: tuple[Setting, ...] = (
         BOOL,
         True,
         "Whether pages of an archive that everybody reads show addresses as `ana at far.example`, which programs that "
-        "collect addresses read less easily; so do search results, and downloads by people who are not on the list. "
-        "The raw form of a message stays what it is.",
+        "collect addresses read less easily; so do search results, and downloads by people who are not on the list, "
+        "who cannot search by addresses either. The raw form of a message stays what it is.",
     ),
     Setting(
         "archive_download",

@@ -47,14 +47,17 @@ def _answer(request: HttpRequest, place: Place | None, places: Sequence[Place]) 
     sort = "rank" if request.GET.get("sort") == "rank" else "date"
     number = request.GET.get("page", "1")
     at = int(number) if number.isdecimal() and 0 < len(number) < 6 else 1
-    results = search(text, [one.address for one in places], sort=sort, page=at, size=PAGE) if text else None
+    sees = visitor(request).sees_addresses
+    allowed = [one.address for one in places]
+    results = search(text, allowed, sort=sort, page=at, size=PAGE, sees=sees) if text else None
     address = place.address if place else ""
+    hidden = "@" in text and any(one.obscured and not sees(one.address) for one in places)
     context: dict[str, Any] = {
         "q": text,
         "sort": sort,
         "archive": place,
         "hits": [],
-        "complaints": results.complaints if results else (),
+        "complaints": (*results.complaints, *([_hidden(place)] if hidden else [])) if results else (),
         "summary": _summary(results) if results else "",
         "by_date": links.search(address, q=text),
         "by_rank": links.search(address, q=text, sort="rank"),
@@ -72,6 +75,12 @@ def _answer(request: HttpRequest, place: Place | None, places: Sequence[Place]) 
         if results.page < results.pages or (results.more and len(results.hits) == PAGE):
             context["older"] = links.search(address, q=text, sort=kept, page=results.page + 1)
     return page(request, "archive/search.html", context, etag=etag)
+
+
+def _hidden(place: Place | None) -> str:
+    if place:
+        return _("This archive is not searched by addresses: only people on its list see them. Try a name.")
+    return _("Archives whose addresses are hidden from you are not searched by them. Try a name.")
 
 
 def _summary(results: Results) -> str:
@@ -105,8 +114,8 @@ def _help() -> list[tuple[str, str]]:
         ("ripe OR green", _("one of the words")),
         ("tomato -ketchup", _("the first word without the second")),
         ("tomat*", _("words that begin like this")),
-        ("from:ana", _("in the name or address of the author")),
-        ("to:ben", _("in the names or addresses of the recipients")),
+        ("from:ana", _("in the name of the author, or the address where you may see it")),
+        ("to:ben", _("in the names of the recipients, or the addresses where you may see them")),
         ("subject:release", _("in the subject")),
         ("after:2025-03 before:2026", _("sent from March 2025 up to the end of 2025")),
         ("list:garden", _("in the archives of lists with this in their address")),
