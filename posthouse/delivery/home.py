@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from posthouse.database import Bridge, Unavailable, is_outage, transaction
 from posthouse.delivery.endings import Endings
 from posthouse.delivery.trouble import Scope, Trouble, internal
+from posthouse.lists.reports import Speaker
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import DEFERRED, Outcome, record_outcomes
 
@@ -114,7 +115,7 @@ def _run_errands(batch: list[Errand], now: int, endings: Endings) -> list[Outcom
             outcomes.append(endings.troubled(errand.claimed, internal(error), "here"))
         if time.monotonic() > until:
             break
-    record_outcomes(outcomes, now)
+    record_outcomes(outcomes, now, Speaker())
     return outcomes
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from posthouse.database import Bridge, Unavailable
+from posthouse.lists.reports import Speaker
 from posthouse.queue import captured, suspension
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import DELIVERED, Outcome, record_outcomes
@@ -186,7 +187,7 @@ def _keep(batch: Batch, now: int) -> None:
     if batch.captures:
         captured.capture_many([(one.at, one.claimed, one.return_path, one.octets, one.reply) for one in batch.captures])
     if batch.outcomes:
-        record_outcomes(_true(batch.outcomes), now)
+        record_outcomes(_true(batch.outcomes), now, Speaker())
     for failure in batch.failed:
         suspension.destination_failed(failure.destination, now, failure.reason, failure.random)
     for destination in batch.worked:

@@ -36,6 +36,7 @@ from posthouse.dns.mail_hosts import MailHosts
 from posthouse.dns.networks import Networks, OwnAddresses
 from posthouse.dns.resolver import Resolver
 from posthouse.lists import periodic
+from posthouse.lists.reports import Speaker
 from posthouse.queue import claim as claiming
 from posthouse.queue import returning, sweep
 from posthouse.queue.errors import ClaimantGone
@@ -245,7 +246,7 @@ class Runner:
             self._doubtful, self._next_reckoning = False, self._clock() + CHORE_SECONDS
         if self._reports_due:
             self._reports_due = False
-            await self._bridge.read(returning.write_reports, self._endings.now(), self._configuration.host)
+            await self._bridge.read(returning.write_reports, self._endings.now(), self._configuration.host, Speaker())
         room = self.claims.room
         if not room:
             self.claims.no_room()
@@ -323,8 +324,9 @@ class Runner:
         async with self._tidying:
             self._next_chores = self._clock() + CHORE_SECONDS
             now, hostname = self._endings.now(), self._configuration.host
-            await self._bridge.read(returning.write_reports, now, hostname)
-            await self._bridge.read(returning.warn_delayed, now, hostname, self._configuration.delivery.warn_after)
+            speaker, warn_after = Speaker(), self._configuration.delivery.warn_after
+            await self._bridge.read(returning.write_reports, now, hostname, speaker)
+            await self._bridge.read(returning.warn_delayed, now, hostname, warn_after, speaker)
             await self._bridge.read(sweep.sweep, now, self._configuration.maillog.retention_days)
             self.remote.tidy()
 

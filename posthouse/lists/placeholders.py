@@ -1,4 +1,4 @@
-"""The placeholders that texts of a list may hold: everywhere, in headers and footers, in digests; and their check."""
+"""The placeholders that texts may hold: all of them, headers and footers, reports, digests; and their check."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ OF_READERS = (
 )  # fmt: skip
 # `hyperkitty_url` is what footers from Mailman call the permalink.
 OF_COPIES = ALWAYS | {"permalink", "hyperkitty_url", *OF_READERS}
+OF_REPORTS = frozenset({"address", "arrived", "domain", "hostname", "recipients", "subject", "until"})
 OF_DIGESTS = ALWAYS | {"volume", "issue", "title"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from posthouse.lists import addresses, sentences
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.languages import ENGLISH, LANGUAGES, TEMPLATES, chain, complete, normal
 from posthouse.lists.models import MailingList
-from posthouse.lists.placeholders import ALWAYS
+from posthouse.lists.placeholders import ALWAYS, OF_REPORTS
 from posthouse.lists.text_models import ListText
 
 # What a notice is called in the code and by owners: Mailman's names where it has one; the others follow its pattern.
@@ -57,6 +58,10 @@ NAMES: Mapping[str, str] = {
     "refused-leave": "list:user:notice:refuse-leave",
     "rejected": "list:user:notice:rejected",
     "request-join": "list:admin:action:subscribe",
+    "report-delayed": "domain:user:report:delayed",
+    "report-delivered": "domain:user:report:delivered",
+    "report-failed": "domain:user:report:failed",
+    "report-relayed": "domain:user:report:relayed",
     "request-leave": "list:admin:action:unsubscribe",
     "results": "list:user:notice:results",
     "sign-in": "site:user:action:sign-in",
@@ -74,6 +79,7 @@ SETTINGS: Mapping[str, str] = {
     "list:member:digest:header": "digest_header",
     "list:member:digest:footer": "digest_footer",
 }
+REPORTS = frozenset(kind for kind, name in NAMES.items() if name.startswith("domain:user:report:"))
 LONGEST, LONGEST_SUBJECT = 16_384, 255
 LIST, DOMAIN, SITE, HOUSE = "list", "domain", "site", "house"  # who words a text, the nearest first
 # Mailman's names of what a notice fills in, and ours; taken where ours is.
@@ -88,6 +94,8 @@ _SENTENCES = frozenset(
     {"about", "complaint", "count", "hits", "means", "reason", "reasons", "results", "state", "waiting"}
 )
 _LINK = re.compile(r"https?://[^\s<>\"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +153,26 @@ def parted(written: str) -> tuple[str, str]:
 
 def rendered(row: MailingList, kind: str, values: Mapping[str, str], wanted: list[str]) -> tuple[str, str, str]:
     """(subject, text, language) of a notice. Raises KeyError when a built-in names a placeholder that nothing fills."""
-    found = wording(row, kind, wanted)
+    return filled(row, kind, values, wording(row, kind, wanted))
+
+
+def filled(row: MailingList, kind: str, values: Mapping[str, str], found: Wording) -> tuple[str, str, str]:
+    """(subject, text, language) of a notice with this wording, or with the house's where that cannot be filled.
+
+    Raises KeyError when a built-in names a placeholder that nothing fills.
+    """
     said = {name: _in(found.language, name, value) for name, value in values.items()}
-    filled = {**placeholders(row, found.language), **also(row, said), **said}
-    subject = " ".join(Template(found.subject).substitute(filled).split())
-    return subject, Template(found.text).substitute(filled), found.language
+    known_values = {**placeholders(row, found.language), **also(row, said), **said}
+    try:
+        subject = " ".join(Template(found.subject).substitute(known_values).split())
+        return subject, Template(found.text).substitute(known_values), found.language
+    except (KeyError, ValueError) as error:
+        if found.of == HOUSE:
+            raise
+        # What was kept before a placeholder went, or written into the table by hand, must not keep a message back.
+        log.error("%s as the %s words it (%s) cannot be filled: %r", name_of(kind), found.of, found.language, error)
+        language = found.language if found.language in complete() else ENGLISH
+        return filled(row, kind, values, Wording(HOUSE, language, *built_in(kind, language)))
 
 
 def _in(language: str, name: str, value: str) -> str:
@@ -205,17 +228,22 @@ def also(row: MailingList, values: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def of_site(name: str) -> bool:
-    """Whether a template is of the site alone: its message comes from no list."""
-    return name.startswith("site:")
+def is_from_no_list(name: str) -> bool:
+    """Whether the message of a template comes from no list: it names nothing of one."""
+    return name.startswith("site:") or KINDS.get(name) in REPORTS
+
+
+def is_worded_by(name: str, of: str) -> bool:
+    """Whether a list, a domain or the site (`of`) may word a template: not what never comes from there."""
+    return of == SITE or (of == DOMAIN and not name.startswith("site:")) or name.startswith("list:")
 
 
 def known(kind: str) -> list[str]:
     """Every placeholder that a template of this kind may name: what all may, and what its built-in text does."""
     subject, text = built_in(kind)
     own = set(Template(f"{subject}\n{text}").get_identifiers())
-    if of_site(name_of(kind)):
-        return sorted(own | {"domain_url", "language", "site_email"})
+    if is_from_no_list(name_of(kind)):
+        return sorted(own | {"domain_url", "language", "site_email"} | (OF_REPORTS if kind in REPORTS else set()))
     own |= {name for name, ours in _ALSO.items() if ours in own} | ({"confirm_email"} if "token" in own else set())
     return sorted(own | ALWAYS)
 
@@ -263,7 +291,9 @@ _SAMPLES: Mapping[str, str] = {
     "held_number": "7", "newsgroup": "rec.gardens", "state": "paused", "since": "2030-01-01",
     "removed_on": "2030-01-22", "score": "3",
     "site": "https://lists.example", "threshold": "5", "owners": "owen@far.example",
-    "style": "discussion", "words": "", "complaint": "",
+    "style": "discussion", "words": "", "complaint": "", "hostname": "mx.lists.example",
+    "arrived": "2030-01-31 12:00 UTC", "until": "2030-02-05 12:00 UTC",
+    "recipients": "  ben@far.example\n    mx.far.example: 550 5.1.1 no such mailbox",
 }  # fmt: skip
 
 
@@ -293,6 +323,6 @@ def _linked(line: str) -> str:
 
 
 __all__ = [
-    "KINDS", "NAMES", "SETTINGS", "Wording", "as_html", "built_in", "chain", "checked", "known", "name_of", "normal",
-    "of_site", "parted", "placeholders", "rendered", "sample", "wording",
+    "KINDS", "NAMES", "SETTINGS", "Wording", "as_html", "built_in", "chain", "checked", "filled", "is_from_no_list",
+    "is_worded_by", "known", "name_of", "normal", "parted", "placeholders", "rendered", "sample", "wording",
 ]  # fmt: skip

@@ -152,8 +152,10 @@ def _kind_of(name: str) -> str:
 def _worded_in(place: str, name: str) -> str:
     """What the code calls a template that can be worded in this place."""
     kind = _kind_of(name)
-    if texts.of_site(name) and _kind(place) != texts.SITE:
-        raise BadSetting(f"{name} comes from no list; it is worded for the whole site")
+    if not texts.is_worded_by(name, _kind(place)):
+        if name.startswith("site:"):
+            raise BadSetting(f"{name} comes from no list; it is worded for the whole site")
+        raise BadSetting(f"{name} comes from no list; it is worded for a domain or the whole site")
     return kind
 
 

@@ -48,6 +48,15 @@ class RecipientReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What a report says to people: its Subject, its first part, and the language of both (RFC 5646)."""
+
+    subject: str
+    text: str
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
 class DsnRecipient:
     """What a received report says of one recipient; texts are "" when it does not say."""
 
@@ -81,17 +90,17 @@ def compose_dsn(
     return_content: bool = False,
     envelope_id: str = "",
     arrival_date: int | None = None,
-    explanation: str = "",
+    words: Words | None = None,
 ) -> bytes:
     """A multipart/report for the return path `to`; send it with the null return path (RFC 3464 §2).
 
     `author` is the From value; `return_content` returns the whole message when it is at most 50 KB (RFC 3461 §4.3
-    RET=FULL), else its header only. `explanation` stands above the list of recipients. Raises HeaderError for a line
-    break in `author`, `to` or `message_id`.
+    RET=FULL), else its header only. `words`: what people read (RFC 6522 §3); by itself plain words of ours. What
+    programs read is the same in every language. Raises HeaderError for a line break in `author`, `to` or `message_id`.
     """
-    first = recipients[0].action if recipients else "failed"
+    said = words or plain_words(recipients, reporting_mta)
     international = any(not recipient.final_recipient.isascii() for recipient in recipients)
-    human = text_part(_told(recipients, reporting_mta, explanation))
+    human = text_part(said.text, fields=[("Content-Language", said.language)])  # RFC 3282 §2
     status = _status_part(recipients, reporting_mta, envelope_id, arrival_date, international)
     report = multipart(
         "report", [human, status, _returned_part(original, return_content)], parameters=" report-type=delivery-status;"
@@ -99,7 +108,7 @@ def compose_dsn(
     fields = [
         ("From", author),
         ("To", f"<{to}>"),
-        ("Subject", _SUBJECTS.get(first, _SUBJECTS["failed"])),
+        ("Subject", said.subject),
         ("Date", format_date(date, 0)),
         ("Message-ID", message_id),
         ("Auto-Submitted", "auto-replied"),  # RFC 3834 §5: made in answer to a message
@@ -111,10 +120,10 @@ def compose_dsn(
     return b"".join(encode_field(name, value) for name, value in fields) + report
 
 
-def _told(recipients: Sequence[RecipientReport], reporting_mta: str, explanation: str) -> str:
+def plain_words(recipients: Sequence[RecipientReport], reporting_mta: str) -> Words:
+    """What a report says where nobody worded it: short, in English."""
+    first = recipients[0].action if recipients else "failed"
     lines = [f"This is the mail system at {_line(reporting_mta)}.", ""]
-    if explanation:
-        lines += [explanation.strip(), ""]
     for action, sentence in _SENTENCES.items():
         concerned = [recipient for recipient in recipients if recipient.action == action]
         if not concerned:
@@ -128,7 +137,7 @@ def _told(recipients: Sequence[RecipientReport], reporting_mta: str, explanation
             if recipient.will_retry_until is not None:
                 lines.append(f"    It will be tried until {format_date(recipient.will_retry_until, 0)}.")
         lines.append("")
-    return "\n".join(lines)
+    return Words(_SUBJECTS.get(first, _SUBJECTS["failed"]), "\n".join(lines))
 
 
 def _status_part(

@@ -142,7 +142,7 @@ def retry(item: int | None = None, destination: str | None = None) -> int:
     return count
 
 
-def return_now(item: int, now: int, hostname: str) -> int:
+def return_now(item: int, now: int, hostname: str, speak: returning.Speak = returning.plainly) -> int:
     """Give a message up: every recipient that is left is reported to the return path as failed. Returns how many
     recipients; 0 when the message is not in the queue. An attempt under way may still succeed. `now` in ms."""
     with database.transaction():
@@ -158,7 +158,7 @@ def return_now(item: int, now: int, hostname: str) -> int:
             "last_where = '', last_reply = coalesce(nullif(last_reply, '') || '; ', '') || %s WHERE message_id = %s",
             (True, GIVEN_UP, item),
         )
-        returning.write_reports(now, hostname)
+        returning.write_reports(now, hostname, speak)
     return count
 
 

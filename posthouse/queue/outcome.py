@@ -40,8 +40,8 @@ class Outcome:
     local: bool = False
 
 
-def record_outcomes(batch: Sequence[Outcome], now: int) -> None:
-    """Make outcomes durable. Harmless to repeat.
+def record_outcomes(batch: Sequence[Outcome], now: int, speak: returning.Speak = returning.plainly) -> None:
+    """Make outcomes durable. Harmless to repeat. `speak` words the reports of success that somebody asked for.
 
     Delivered and silently failed rows go, messages without recipients go and their content with them; failed rows
     whose sender must be told wait as `returning` for `returning.write_reports`. `now` in ms.
@@ -65,7 +65,7 @@ def record_outcomes(batch: Sequence[Outcome], now: int) -> None:
         for one in delivered:
             maillog.delivered(now, one.claimed.message.item, one.claimed.recipient, one.where, one.reply)
         _tell(deferred, failed, silent, now)
-        _report_successes(delivered, now)
+        _report_successes(delivered, now, speak)
         drop_finished({one.claimed.message.item for one in (*delivered, *silent)})
         if told:
             database.announce(wake.QUEUE)  # the reports are due
@@ -140,14 +140,14 @@ def _tell(deferred: list[Outcome], failed: list[Outcome], silent: list[Outcome],
         maillog.returned(now, one.claimed.message.item, one.claimed.message.return_path, 0, "failed")
 
 
-def _report_successes(delivered: list[Outcome], now: int) -> None:
+def _report_successes(delivered: list[Outcome], now: int, speak: returning.Speak) -> None:
     wanted = [
         one for one in delivered
         if one.claimed.notify and (one.relayed or one.local) and one.claimed.message.return_path
         and wants(one.claimed.notify, "SUCCESS")
     ]  # fmt: skip
     for one in wanted:
-        returning.report_success(one.claimed, one.where, one.reply, one.status, one.local, now)
+        returning.report_success(one.claimed, one.where, one.reply, one.status, one.local, now, speak)
 
 
 def drop_finished(items: Iterable[int]) -> None:

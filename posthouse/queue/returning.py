@@ -8,7 +8,7 @@ its own (VERP), and its report goes there.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import SystemRandom
 from typing import Any
@@ -19,7 +19,7 @@ from posthouse.content import keeping
 from posthouse.content.spool import spooled_from
 from posthouse.message.envelope import NULL_RETURN_PATH, Body, Envelope, Recipient
 from posthouse.message.identity import new_message_id
-from posthouse.message.report import MAX_RETURNED, RecipientReport, compose_dsn
+from posthouse.message.report import MAX_RETURNED, RecipientReport, Words, compose_dsn
 from posthouse.queue.claim import Claimed, QueuedMessage, messages_of
 from posthouse.queue.enqueue import Arrival, enqueue_many
 from posthouse.queue.identity import new_queue_id
@@ -46,6 +46,26 @@ class _Row:
     where: str
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that is to be worded: for whom, by which host, on which recipients of which message."""
+
+    to: str
+    hostname: str
+    recipients: Sequence[RecipientReport]
+    original: bytes  # its header at least
+    arrived_at: int  # seconds
+
+
+# Who words a report for people; None: the plain words of `message.report`. Templates are kept by a room above.
+Speak = Callable[[Report], Words | None]
+
+
+def plainly(report: Report) -> Words | None:
+    """Leave a report to the plain words."""
+    return None
+
+
 _COLUMNS = "id, recipient, notify, original_recipient, last_reply, last_status, last_where"
 
 
@@ -57,8 +77,11 @@ def _rows(item: int, condition: str, parameters: Sequence[Any] = ()) -> list[_Ro
     return [_Row(row[0], row[1], row[2], row[3], row[4] or "", row[5] or "", row[6] or "") for row in found]
 
 
-def write_reports(now: int, hostname: str) -> int:
-    """Write a report for everything that failed and whose sender must be told; `now` in ms. Returns how many."""
+def write_reports(now: int, hostname: str, speak: Speak = plainly) -> int:
+    """Write a report for everything that failed and whose sender must be told; `now` in ms. Returns how many.
+
+    `speak` words those that go to people; those of a list's copies come back to the list, which reads the facts.
+    """
     written = 0
     while True:
         with database.transaction():
@@ -68,7 +91,7 @@ def write_reports(now: int, hostname: str) -> int:
                 _MESSAGES,
             )
             for message in messages_of(items).values():
-                written += _return(message, now, hostname)
+                written += _return(message, now, hostname, speak)
         if not items:
             return written
 
@@ -83,20 +106,21 @@ def _items(sql: str, *parameters: Any) -> list[int]:
     return items
 
 
-def _return(message: QueuedMessage, now: int, hostname: str) -> int:
+def _return(message: QueuedMessage, now: int, hostname: str, speak: Speak) -> int:
     from posthouse.queue.outcome import drop_finished  # the two modules need each other
 
     rows = _rows(message.item, "given_up")
     groups = [[row] for row in rows] if message.list_id is not None else [rows]
     if message.return_path:
-        _write(message, [[_reported(row, "failed", "5.0.0", now) for row in group] for group in groups], now, hostname)
+        reported = [[_reported(row, "failed", "5.0.0", now) for row in group] for group in groups]
+        _write(message, reported, now, hostname, speak)
     condition, parameter = database.among("id", [row.id for row in rows])
     database.run(f"DELETE FROM queue_delivery WHERE {condition}", (parameter,))
     drop_finished([message.item])
     return len(groups) if message.return_path else 0
 
 
-def warn_delayed(now: int, hostname: str, after_seconds: int) -> int:
+def warn_delayed(now: int, hostname: str, after_seconds: int, speak: Speak = plainly) -> int:
     """Tell senders once that a delivery is late (no list copies); `now` in ms. Returns how many reports it wrote."""
     if not after_seconds:
         return 0
@@ -111,13 +135,13 @@ def warn_delayed(now: int, hostname: str, after_seconds: int) -> int:
                 last, now - after_seconds * 1000, _MESSAGES,
             )  # fmt: skip
             for message in messages_of(items).values():
-                written += _warn(message, now, hostname)
+                written += _warn(message, now, hostname, speak)
         if len(items) < _MESSAGES:
             return written
         last = items[-1]
 
 
-def _warn(message: QueuedMessage, now: int, hostname: str) -> int:
+def _warn(message: QueuedMessage, now: int, hostname: str, speak: Speak) -> int:
     rows = _rows(message.item, "NOT warned AND NOT given_up AND attempts > 0")
     until = (message.received_at // 1000) + configuration.active().delivery.give_up_after
     late = [
@@ -125,18 +149,20 @@ def _warn(message: QueuedMessage, now: int, hostname: str) -> int:
         for row in rows if wants(row.notify, "DELAY")
     ]  # fmt: skip
     if late:
-        _write(message, [late], now, hostname)
+        _write(message, [late], now, hostname, speak)
     condition, parameter = database.among("id", [row.id for row in rows])
     database.run(f"UPDATE queue_delivery SET warned = %s WHERE {condition}", (True, parameter))
     return 1 if late else 0
 
 
-def report_success(claimed: Claimed, where: str, reply: str, status: str, local: bool, now: int) -> None:
+def report_success(
+    claimed: Claimed, where: str, reply: str, status: str, local: bool, now: int, speak: Speak = plainly
+) -> None:
     """Tell a sender who asked for it that a recipient has the message (RFC 3461 §5.2.2 relayed, §5.2.3 delivered)."""
     row = _Row(claimed.id, claimed.recipient, claimed.notify, claimed.original_recipient, reply, status, where)
     reported = _reported(row, "delivered" if local else "relayed", "2.0.0", now)
     message = replace(claimed.message, ret="HDRS")  # RFC 3461 §4.3: RET speaks of failures; success returns the header
-    _write(message, [[reported]], now, configuration.active().host)
+    _write(message, [[reported]], now, configuration.active().host, speak)
 
 
 def _reported(row: _Row, action: str, status: str, now: int) -> RecipientReport:
@@ -153,13 +179,15 @@ def _reported(row: _Row, action: str, status: str, now: int) -> RecipientReport:
     )
 
 
-def _write(message: QueuedMessage, groups: Sequence[Sequence[RecipientReport]], now: int, hostname: str) -> None:
+def _write(
+    message: QueuedMessage, groups: Sequence[Sequence[RecipientReport]], now: int, hostname: str, speak: Speak
+) -> None:
     """Enqueue a report for each group of recipients; the message is read once."""
     body = keeping.read(message.content_id)
     whole = body.size + len(message.prefix) <= MAX_RETURNED
     original = message.prefix + (body.all() if whole else body.head(_HEADER))
     wanted = message.ret == "FULL" or (message.ret == "" and message.list_id is None)
-    batch = [_arrival(message, group, original, whole and wanted, now, hostname) for group in groups]
+    batch = [_arrival(message, group, original, whole and wanted, now, hostname, speak) for group in groups]
     enqueue_many(batch)
     for arrival, group in zip(batch, groups, strict=True):
         to = arrival.envelope.recipients[0].address
@@ -173,10 +201,13 @@ def _arrival(
     return_content: bool,
     now: int,
     hostname: str,
+    speak: Speak,
 ) -> Arrival:
-    to = message.return_path
+    to, words = message.return_path, None
     if message.list_id is not None:
         to = verp_encode(message.return_path, group[0].final_recipient)
+    else:
+        words = speak(Report(to, hostname, group, original, message.received_at // 1000))
     report = compose_dsn(
         author=f"Mail Delivery System <MAILER-DAEMON@{configuration.active().sending_domain}>",
         to=to,
@@ -188,6 +219,7 @@ def _arrival(
         return_content=return_content,
         envelope_id=message.envelope_id,
         arrival_date=message.received_at // 1000,
+        words=words,
     )
     body: Body = "7BIT" if report.isascii() else "8BITMIME"
     envelope = Envelope(NULL_RETURN_PATH, (Recipient(to),), body, not to.isascii())

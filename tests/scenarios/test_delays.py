@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import smtplib
 from collections.abc import Iterator
 from email.message import EmailMessage
 
@@ -147,3 +148,23 @@ def test_a_host_that_is_down_for_five_days_returns_its_mail(house: House, outsid
 
     assert [action for action, _ in reports(elsewhere, EVE)] == ["delayed", "failed"]
     assert attempts(house) == []
+
+
+def test_reports_are_worded_by_the_site_in_the_senders_language(house: House, outside: Outside) -> None:
+    house.has_list(GARDEN, members=[BEN], default_nonmember_action="accept")
+    name = "domain:user:report:failed"
+    said = "Subject: Chez nous : $subject\n\nNon remis :\n$recipients\n"
+    assert house.runs("templates", "set", name, "-", "--language", "fr", given=said).exit_code == 0
+    assert house.runs("accounts", "create", ANA).exit_code == 0
+    assert house.runs("accounts", "preferences", ANA, "preferred_language=fr").exit_code == 0
+    outside.refuses(DAN, "550 5.1.1 no such mailbox here")
+    with smtplib.SMTP("127.0.0.1", house.port) as ana:
+        ana.sendmail(ANA, [GARDEN], b"From: ana@far.example\r\nSubject: Oui\r\n\r\nx\r\n", (), ["NOTIFY=SUCCESS"])
+    assert outside.posts(ANA, DAN, "Patience").startswith("250")
+    house.settles()
+
+    found = dict(reports(outside, ANA))
+    assert found["delivered"]["subject"] == "Remis : votre message est arrivé"
+    assert found["failed"]["subject"] == "Chez nous : Patience"
+    text = found["failed"].get_payload(0).get_content()
+    assert "Cette boîte aux lettres n'existe pas." in text and "550 5.1.1 no such mailbox here" in text

@@ -105,9 +105,10 @@ def resume(destination: str) -> None:
 @answers
 def return_(name: str) -> None:
     """Give a message up now: its sender gets a report for the recipients that are left."""
+    from posthouse.lists.reports import Speaker
     from posthouse.queue import operator
 
-    count = operator.return_now(_item(name), now_ms(), configuration.active().host)
+    count = operator.return_now(_item(name), now_ms(), configuration.active().host, Speaker())
     if not count:
         fail(f"{name} is not in the queue", 3)
     click.echo(f"{count} recipients given up; the sender is told.")

@@ -37,7 +37,7 @@ def _overview(request: HttpRequest, at: Desk | Office) -> HttpResponse:
             "anew": ", ".join(anew.get(name, ())),
         }
         for name, kind in sorted(texts.KINDS.items())
-        if at.kind == texts.SITE or not texts.of_site(name)
+        if texts.is_worded_by(name, at.kind)
     ]  # fmt: skip
     return page(request, "desk/texts.html", {"desk": at, "rows": rows})
 
@@ -56,7 +56,7 @@ def office_template(request: HttpRequest, name: str, host: str = "") -> HttpResp
 
 def _template(request: HttpRequest, at: Desk | Office, name: str) -> HttpResponse:
     kind = texts.KINDS.get(name)
-    if kind is None or (at.kind != texts.SITE and texts.of_site(name)):
+    if kind is None or not texts.is_worded_by(name, at.kind):
         raise Hidden
     asked = request.POST.get("language", "") or request.GET.get("language", "")
     language = asked if asked in languages.LANGUAGES else ""
