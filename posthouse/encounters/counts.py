@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from posthouse import database, wake
-from posthouse.encounters.keys import key
+from posthouse.encounters.keys import key, storable
 from posthouse.encounters.sweeping import remove
 
 
@@ -64,7 +64,7 @@ def add_many(additions: Sequence[Addition]) -> dict[int, Total]:
         "slot = CASE WHEN excluded.slot > c.slot THEN excluded.slot ELSE c.slot END, "
         "until = CASE WHEN excluded.until > c.until THEN excluded.until ELSE c.until END",
         [
-            (one.rate.id, one.rate.whose[:400], one.rate.what, one.rate.seconds, one.slot, one.count,
+            (one.rate.id, storable(one.rate.whose), one.rate.what, one.rate.seconds, one.slot, one.count,
              (one.slot + 2) * one.rate.seconds * 1000)
             for one in ordered
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posthouse import database
-from posthouse.encounters.keys import key
+from posthouse.encounters.keys import key, storable
 
 
 def _id(account: str, network: str) -> int:
@@ -23,5 +23,5 @@ def used(account: str, network: str, now: int, until: int) -> None:
         database.run(
             "INSERT INTO encounters_familiar (id, account, network, last_seen, until) VALUES (%s, %s, %s, %s, %s) "
             "ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen, until = excluded.until",
-            (_id(account, network), account[:400], network, now, until),
+            (_id(account, network), storable(account), network, now, until),
         )

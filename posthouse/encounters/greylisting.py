@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from posthouse import database
-from posthouse.encounters.keys import key
+from posthouse.encounters.keys import key, storable
 
 ANYWHERE = "*"  # an origin
 ANYBODY = "*"  # a recipient: of a message to many
@@ -75,8 +75,8 @@ def meet_many(meetings: Sequence[Meeting]) -> list[Met]:
         waited = any(age >= wait for age, (_, wait) in zip(met.ages, (*one.tries, *one.looked), strict=False))
         if one.learn and not met.passes and not waited:
             for trait, _ in one.tries:
-                written[trait.id] = (trait.id, _bounded(trait.origin), _bounded(trait.sender),
-                                     _bounded(trait.recipient), one.now, one.now, one.until)  # fmt: skip
+                written[trait.id] = (trait.id, storable(trait.origin), storable(trait.sender),
+                                     storable(trait.recipient), one.now, one.now, one.until)  # fmt: skip
     if written:
         # In the order of their ids: processes that meet the same strangers then wait for each other, never in a circle.
         # A row that is old enough to be forgotten begins anew, and so does one from a time to come: a clock was wrong.
@@ -164,7 +164,7 @@ def _unknown(traits: Iterable[Trait]) -> set[int]:
 
 
 def _row(trait: Trait, one: Welcome, passed: int) -> tuple[object, ...]:
-    return (trait.id, _bounded(trait.origin), _bounded(trait.sender), "", one.now, one.now, passed, one.until)
+    return (trait.id, storable(trait.origin), storable(trait.sender), "", one.now, one.now, passed, one.until)
 
 
 def _write(rows: dict[int, tuple[object, ...]], passed: str, tries: str) -> None:
@@ -193,8 +193,3 @@ def seen_again(ids: Iterable[int], now: int, until: int) -> None:
 def _parts(ids: list[int]) -> Iterable[list[int]]:
     for start in range(0, len(ids), _MOST_IN_A_STATEMENT):
         yield ids[start : start + _MOST_IN_A_STATEMENT]
-
-
-def _bounded(text: str) -> str:
-    """What a stranger said, as any database takes it."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:400]

@@ -23,3 +23,8 @@ def network_of(address: str, bits4: int = 24, bits6: int = 64) -> str:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         parsed = parsed.ipv4_mapped
     return str(ipaddress.ip_network(f"{parsed}/{bits4 if parsed.version == 4 else bits6}", strict=False))
+
+
+def storable(text: str) -> str:
+    """What a stranger said, as any database takes it: bounded, without NUL and lone surrogates."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:400]

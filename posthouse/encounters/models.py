@@ -68,13 +68,14 @@ class Standing(models.Model):
     """What was seen of a network ("192.0.2.0/24") or of a domain that proved to have sent ("far.example").
 
     `good` and `bad` are sums of growing weights (`standing.weight_at`): a sum divided by the weight of now is a count
-    that decays, and hosts add to it without reading it first.
+    that decays, and hosts add to it without reading it first. `since` is when the first of the good was seen.
     """
 
     id = RowIdField(primary_key=True)
     whose = models.TextField()
     good = models.FloatField()
     bad = models.FloatField()
+    since = models.BigIntegerField(default=0)
     until = models.BigIntegerField()
 
     class Meta:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from posthouse import database, wake
 from posthouse.encounters.errors import EncounterError
@@ -16,6 +17,16 @@ from posthouse.encounters.keys import key, network_of
 EPOCH = 1_767_225_600_000  # 2026-01-01, ms since 1970; the weights outgrow a float in 2065
 HALF_LIFE = 14 * 86_400_000  # ms
 KEPT = 13 * HALF_LIFE  # ms; by then a thousand are less than one
+# ms; of whom only bad was seen, and only once: whoever has many addresses fills no table with it for half a year.
+ONCE_KEPT = 2 * HALF_LIFE
+
+
+class Sums(NamedTuple):
+    """The sums of good and bad, to be divided by `weight_at(now)`; when the first good was seen (ms; 0: long ago)."""
+
+    good: float = 0.0
+    bad: float = 0.0
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +43,33 @@ def weight_at(now: int) -> float:
     return float(2.0 ** ((now - EPOCH) / HALF_LIFE))
 
 
-def sums_of(whose: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """The sums of good and bad (to be divided by `weight_at(now)`) of a few networks or domains; only those known."""
+def sums_of(whose: Sequence[str]) -> dict[str, Sums]:
+    """What was seen of a few networks or domains; only those known."""
     ids = {key("standing", one): one for one in whose}
     condition, parameter = database.among("id", ids)
-    rows = database.fetch(f"SELECT id, good, bad FROM encounters_standing WHERE {condition}", (parameter,))
-    return {ids[number]: (good, bad) for number, good, bad in rows}
+    rows = database.fetch(f"SELECT id, good, bad, since FROM encounters_standing WHERE {condition}", (parameter,))
+    return {ids[row[0]]: Sums(*row[1:]) for row in rows}
 
 
-def add(sums: Mapping[str, tuple[float, float]], now: int) -> None:
+def add(sums: Mapping[str, Sums], now: int) -> None:
     """Add to the sums. Must be called inside a transaction."""
-    rows = sorted((key("standing", whose), whose, good, bad, now + KEPT) for whose, (good, bad) in sums.items())
+    rows = sorted(
+        (
+            key("standing", whose),
+            whose,
+            one.good,
+            one.bad,
+            one.since,
+            now + (KEPT if one.good else ONCE_KEPT),
+            now + KEPT,
+        )
+        for whose, one in sums.items()
+    )
     # In the order of their ids: two hosts that saw the same ones wait for each other, never in a circle.
     database.run_many(
-        "INSERT INTO encounters_standing AS s (id, whose, good, bad, until) VALUES (%s, %s, %s, %s, %s) "
+        "INSERT INTO encounters_standing AS s (id, whose, good, bad, since, until) VALUES (%s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (id) DO UPDATE SET good = s.good + excluded.good, bad = s.bad + excluded.bad, "
-        "until = excluded.until",
+        "since = CASE WHEN s.good > 0 THEN s.since ELSE excluded.since END, until = %s",
         rows,
     )
 
@@ -61,7 +83,7 @@ def worst(now: int, limit: int) -> list[Seen]:
 def seen(whose: str, now: int) -> Seen | None:
     """What was seen of one network or domain."""
     sums = sums_of([whose])
-    return _seen((whose, *sums[whose]), now) if sums else None
+    return _seen((whose, *sums[whose][:2]), now) if sums else None
 
 
 def forget(whose: str) -> str:

@@ -48,8 +48,7 @@ class Counters:
         if counter is None:
             counter = self._counters[rate] = _Counter(rate, int(now // rate.seconds))
             while len(self._counters) > self._most:
-                forgotten = self._counters.popitem(last=False)[0]
-                self._grown.pop(forgotten, None)
+                self._forget_one()
         else:
             self._counters.move_to_end(rate)
             self._roll(counter, now)
@@ -105,7 +104,7 @@ class Counters:
         try:
             totals = await bridge.write(counts.add_many, sent) if sent else {}
         except Unavailable:
-            self._over = (sent + self._over)[:MOST_UNSENT]
+            self._over += sent  # `_take` left nothing in it
             self._doubted |= doubted
             return False
         for one in sent:
@@ -147,7 +146,22 @@ class Counters:
                     counter.unsent = 0
         self._grown.clear()
         over, self._over = self._over, []
-        return over + sent
+        together: dict[tuple[Rate, int], int] = {}
+        for one in over + sent:  # what lies two windows back counts nowhere any more
+            if one.slot >= int(now // one.rate.seconds) - 1:
+                together[one.rate, one.slot] = together.get((one.rate, one.slot), 0) + one.count
+        return [Addition(rate, slot, count) for (rate, slot), count in together.items()][:MOST_UNSENT]
+
+    def _forget_one(self) -> None:
+        """The counter that grew the longest ago leaves memory; what the database was not told yet it is told."""
+        rate, counter = self._counters.popitem(last=False)
+        self._grown.pop(rate, None)
+        self._keep(counter)
+
+    def _keep(self, counter: _Counter) -> None:
+        """What this counter has not sent yet is sent with the next flush, if others need to know."""
+        if counter.shared and counter.unsent and len(self._over) < MOST_UNSENT:
+            self._over.append(Addition(counter.rate, counter.slot, counter.unsent))
 
     def _roll(self, counter: _Counter, now: float) -> None:
         """Begin the present window, if it is another one than the counter's."""
@@ -157,8 +171,7 @@ class Counters:
         if slot < counter.slot:  # the clock was set back: what was counted in a time to come says nothing
             counter.slot, counter.fresh, counter.earlier, counter.unsent = slot, 0, 0, 0
             return
-        if counter.shared and counter.unsent and len(self._over) < MOST_UNSENT:
-            self._over.append(Addition(counter.rate, counter.slot, counter.unsent))
+        self._keep(counter)
         counter.earlier = counter.fresh if slot == counter.slot + 1 else 0
         counter.slot, counter.fresh, counter.unsent = slot, 0, 0
         counter.shared = counter.earlier >= max(1, counter.rate.most // self._worth)

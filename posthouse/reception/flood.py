@@ -1,6 +1,19 @@
 """How much may come how fast: counted in memory, shared with other processes and hosts in the background (`counting`).
 
-`excess` and `count` never wait.
+`excess`, `crowded` and `count` never wait. What comes from a client is bounded for that client alone. What is sent to
+one list, to one recipient or for one sending domain is counted as well, and there a flood must not hold back those who
+have no part in it:
+
+- a network that makes less than a SHARE-th of the rate is not held back for what others send;
+- behind ALL_BEYOND times the rate so many networks send that none of them stands out: then strangers come later, all of
+  them, and who was here before goes on (`acquaintance`: an account, a network or a domain whose own hosts come, of
+  which good mail was taken before today). Whoever hires hosts for a flood has hosts that were here yesterday neither
+  in that number nor in good standing, and nobody earns a good standing by what he sends into a flood;
+- of somebody who was here before more is taken, up to a KNOWN_SHARE-th of the rate in the window, each by itself: so
+  neither can those known, should one of them be taken over, hold back the others.
+
+A return path is forged easily. So a sending domain is counted by what SPF says its own hosts brought, by nothing else:
+a signature may be brought again from anywhere by whoever has one message with it.
 """
 
 from __future__ import annotations
@@ -20,7 +33,8 @@ from posthouse.reception.policy.facts import Excess, Visit
 
 CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED = "connections", "messages", "recipients", "refused recipients"
 SHARE = 10  # a network with less than one in so many of an object's rate is not held back for it
-ALL_BEYOND = 4  # times an object's rate: then everybody is
+KNOWN_SHARE = 2  # nor is, whatever comes, who was here before with less than one in so many of it
+ALL_BEYOND = 4  # times an object's rate: then all others are
 _AT_CONNECT, _AT_RECIPIENT = (CONNECTIONS, REFUSED), (MESSAGES, RECIPIENTS, REFUSED)
 MOST_REMEMBERED = 20_000  # clients, domains, recipients and lists whose rates are worked out
 WORTH_SHARING = 10  # one in so many of a rate: below it no other process needs to know
@@ -42,9 +56,13 @@ class Flood:
         self._counters = Counters(settings.remembered, WORTH_SHARING)
 
     def excess(
-        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
+        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = "", known_as: str = ""
     ) -> tuple[Excess, ...]:
-        """The rates that this client is at. With a recipient: for one more of them; without: for its connection."""
+        """The rates that this client is at. With a recipient: for one more of them; without: for its connection.
+
+        `mailing_list`: the list's address, where the recipient is one of its; `known_as`: who it is that was here
+        before the flood (see `Acquaintances`), "" for a stranger.
+        """
         now, counters = self._clock(), self._counters
         rates = self._rates.of_client(visit)
         found = []
@@ -54,23 +72,35 @@ class Flood:
                     found.append(self._excess(rate, now))
         if recipient and self._rates.counts(visit):
             for rate in self._rates.of_objects(return_path, recipient, mailing_list):
-                if counters.reached(rate, now) and self._has_share(rate, visit.address, now):
+                if counters.reached(rate, now) and self._is_held_back(rate, visit, known_as, now):
                     found.append(self._excess(rate, now))
         return tuple(found)
 
+    def crowded(self, visit: Visit, return_path: str, recipient: str, mailing_list: str = "") -> bool:
+        """Whether a rate of what this is sent to or for is reached, so that it matters who sends it."""
+        if not self._rates.counts(visit):
+            return False
+        now, counters = self._clock(), self._counters
+        rates = self._rates.of_objects(return_path, recipient, mailing_list)
+        return any(counters.reached(rate, now) for rate in rates)
+
     def count(
-        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
-    ) -> None:
+        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = "",
+        known_as: str = "",
+    ) -> None:  # fmt: skip
         """Something happened: "connections", "messages" (one with all its recipients), "recipients" (one was
-        accepted) or "refused recipients" (one that does not exist)."""
+        accepted) or "refused recipients" (one that does not exist). `return_path`: where its domain is proven."""
         now, counters = self._clock(), self._counters
         for rate in self._rates.of_client(visit).get(what, ()):
             counters.add(rate, now)
         if what in (MESSAGES, RECIPIENTS) and self._rates.counts(visit):
             objects = (return_path, "", "") if what == MESSAGES else ("", recipient, mailing_list)
+            network = network_name(visit.address)
             for rate in self._rates.of_objects(*objects):
                 counters.add(rate, now)
-                counters.add(self._rates.share(rate, visit.address), now)
+                counters.add(self._rates.share(rate, network), now)
+                if known_as and known_as != network:
+                    counters.add(self._rates.share(rate, known_as), now)
 
     def forget(self) -> None:
         """An operator changed what is counted: begin at what the database says."""
@@ -92,11 +122,12 @@ class Flood:
         retry = 1 if total is None else counts.below_in(now, rate.seconds, total, rate.most)
         return Excess(rate.whose, rate.what, rate.most, rate.seconds, retry)
 
-    def _has_share(self, rate: Rate, address: str, now: float) -> bool:
-        """Whether this client's network is among those that make so much of it; a small part is nobody's flood."""
-        if self._counters.rate(rate, now) >= ALL_BEYOND * rate.most:
+    def _is_held_back(self, rate: Rate, visit: Visit, known_as: str, now: float) -> bool:
+        """Whether this one has so great a part in it, or nobody knows whether it has."""
+        if not known_as and self._counters.rate(rate, now) >= ALL_BEYOND * rate.most:
             return True
-        return self._counters.reached(self._rates.share(rate, address), now)
+        share = self._rates.share(rate, known_as or network_name(visit.address))
+        return self._counters.rate(share, now) >= (max(1, rate.most // KNOWN_SHARE) if known_as else share.most)
 
 
 class _Rates:
@@ -106,7 +137,7 @@ class _Rates:
         self._settings, self._exempt = settings, exempt
         self._clients: dict[tuple[str, str, str, str], dict[str, tuple[Rate, ...]]] = {}
         self._objects: dict[tuple[str, str], Rate | None] = {}
-        self._shares: dict[tuple[Rate, str], Rate] = {}
+        self._shares: dict[tuple[Rate, str], Rate] = {}  # of networks, accounts and domains
 
     def counts(self, visit: Visit) -> bool:
         """Whether this visit is counted at all: relay networks and an MTA in front by LMTP are not."""
@@ -130,7 +161,7 @@ class _Rates:
         settings = self._settings
         if visit.role != "stranger" or not self.counts(visit):
             return {}
-        client, network = f"client {client_key(visit.address)}", f"network {network_of(visit.address, 24, 48)}"
+        client, network = f"client {client_key(visit.address)}", network_name(visit.address)
         bounds = {
             CONNECTIONS: (settings.connections_per_client, settings.connections_per_network),
             MESSAGES: (settings.messages_per_client, settings.messages_per_network),
@@ -168,14 +199,19 @@ class _Rates:
             self._objects[kind, name] = made
         return self._objects[kind, name]
 
-    def share(self, rate: Rate, address: str) -> Rate:
-        """How much of a rate the network of one client makes."""
-        made = self._shares.get((rate, address))
+    def share(self, rate: Rate, whose: str) -> Rate:
+        """How much of a rate one network, account or domain makes."""
+        made = self._shares.get((rate, whose))
         if made is None:
             _bound(self._shares)
-            whose = f"{rate.whose} from {network_of(address)}"
-            made = self._shares[rate, address] = Rate(whose, rate.what, max(1, rate.most // SHARE), rate.seconds)
+            most = max(1, rate.most // SHARE)
+            made = self._shares[rate, whose] = Rate(f"{rate.whose} from {whose}", rate.what, most, rate.seconds)
         return made
+
+
+def network_name(address: str) -> str:
+    """A client's network as it is counted: an IPv4 /24, or an IPv6 /48, for one customer may have all of that."""
+    return f"network {network_of(address, 24, 48)}"
 
 
 def _bound(remembered: dict[Any, Any]) -> None:

@@ -1,4 +1,9 @@
-"""What was seen before of a network and of a proven domain: answered from memory, learnt in batches, shared by all."""
+"""What was seen before of a network and of a domain whose own hosts came: answered from memory, learnt in batches.
+
+It is learnt always, whether a check asks for it or not: two entries in memory for a message and one write in
+FLUSH_SECONDS. So an operator who switches `policy.standing` on has a memory, and a flood finds out who was here before
+it (`acquaintance`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from posthouse.database import Bridge, Unavailable
 from posthouse.dns.cache import Cache
 from posthouse.encounters import standing
 from posthouse.encounters.keys import network_of
+from posthouse.encounters.standing import Sums
 from posthouse.reception.policy.facts import Standing
 
 _log = logging.getLogger(__name__)
@@ -17,13 +23,22 @@ FRESH = 60.0  # seconds until what other processes and hosts learnt is read agai
 FLUSH_SECONDS = 10.0  # what was learnt is written together after so long
 MOST_PENDING = 2_000  # networks and domains that wait to be written; then it is done at once
 MOST_KEPT = 50_000  # of them while the database is away; beyond it they are dropped
+HOUR = 3600
+# Networks and domains of which nothing good is known and that one process blames in an hour: more of them tell nothing
+# about anybody, and would fill the table. What was let in is bounded by itself, for it costs a message each.
+MOST_BLAMED = 5_000
 
-Sums = tuple[float, float]  # of good and bad, in the weights of `standing`
-NONE: Sums = (0.0, 0.0)
+DAY = 86_400_000  # ms
+FEW = 5.0  # bad ones that prove nothing, as for a `Standing`
+NONE = Sums()
 
 
 class Reputation:
-    """For all connections of one process. `clock`: seconds since 1970. What it does not know is no blame."""
+    """For all connections of one process. `clock`: seconds since 1970. What it does not know is no blame.
+
+    Domains that are learnt and asked about are those whose own hosts came (SPF): a signature can be brought again by
+    anybody who has one message with it, and would spoil the standing of its domain, or lend it.
+    """
 
     def __init__(self, bridge: Bridge, clock: Callable[[], float]) -> None:
         self._bridge, self._clock = bridge, clock
@@ -31,6 +46,7 @@ class Reputation:
         self._pending: dict[str, Sums] = {}
         self._leaving: dict[str, Sums] = {}  # on their way into the database
         self._flushed = clock()
+        self._hour, self._blamed = 0, 0
 
     def known(self, address: str, domain: str = "") -> Standing | None:
         """The answer from memory, or None: then ask `of`."""
@@ -40,31 +56,65 @@ class Reputation:
         if by_network is None or by_domain is None:
             return None
         weight = standing.weight_at(self._now())
-        good, bad = self._total(network, by_network)
-        domain_good, domain_bad = self._total(domain, by_domain) if domain else NONE
-        return Standing(good / weight, bad / weight, domain, domain_good / weight, domain_bad / weight)
+        here, there = self._total(network, by_network), self._total(domain, by_domain) if domain else NONE
+        return Standing(here.good / weight, here.bad / weight, domain, there.good / weight, there.bad / weight)
 
     async def of(self, address: str, domain: str = "") -> Standing:
-        """What was seen of the address's network and of a domain that SPF or DKIM proves. Never raises."""
+        """What was seen of the address's network and of a domain whose own hosts came. Never raises."""
         found = self.known(address, domain)
-        if found is not None:
-            return found
-        whose = [network_of(address), *([_bounded(domain)] if domain else [])]
+        if found is None and await self._look(network_of(address), _bounded(domain)):
+            found = self.known(address, domain)
+        return found or Standing(domain=domain)
+
+    def was_welcome(self, whose: str) -> bool | None:
+        """Whether mail of a network or domain was let in before today, and little of it was bad; None: ask `ask`."""
+        known = self._known.get(_bounded(whose))
+        if known is None:
+            return None
+        now = self._now()
+        total, few = self._total(_bounded(whose), known), FEW * standing.weight_at(now)
+        return known.good > 0 and known.since <= now - DAY and total.bad < total.good + few
+
+    async def ask(self, whose: str) -> bool:
+        """The same, and look where memory does not know. Never raises; without a database nobody was here before."""
+        if self._known.get(_bounded(whose)) is None:
+            await self._look(_bounded(whose))
+        return bool(self.was_welcome(whose))
+
+    async def _look(self, *whose: str) -> bool:
+        asked = [one for one in whose if one]
         try:
-            sums = await self._bridge.read(standing.sums_of, whose)
+            sums = await self._bridge.read(standing.sums_of, asked)
         except Unavailable:
-            return Standing(domain=domain)
-        for one in whose:
+            return False
+        for one in asked:
             self._known.keep(one, sums.get(one, NONE), FRESH)
-        return self.known(address, domain) or Standing(domain=domain)
+        return True
 
     def learn(self, address: str, domain: str, good: bool) -> None:
         """Something good (a message that was let in) or bad (refused as spam, ...) came; `domain`: proven, or ""."""
-        weight = standing.weight_at(self._now())
+        now = self._now()
+        weight = standing.weight_at(now)
         for one in (network_of(address), _bounded(domain)):
-            if one:
+            if one and self._may_learn(one, good):
                 before = self._pending.get(one, NONE)
-                self._pending[one] = (before[0] + weight, before[1]) if good else (before[0], before[1] + weight)
+                if good:
+                    self._pending[one] = Sums(before.good + weight, before.bad, before.since or now)
+                else:
+                    self._pending[one] = before._replace(bad=before.bad + weight)
+
+    def _may_learn(self, whose: str, good: bool) -> bool:
+        if whose in self._pending:
+            return True
+        if len(self._pending) >= MOST_KEPT:
+            return False
+        if good or (self._known.get(whose) or NONE).good > 0:
+            return True
+        hour = int(self._clock() // HOUR)
+        if hour != self._hour:
+            self._hour, self._blamed = hour, 0
+        self._blamed += 1
+        return self._blamed <= MOST_BLAMED
 
     def forget(self) -> None:
         """Read what is known anew: somebody removed something."""
@@ -90,10 +140,8 @@ class Reputation:
         except Unavailable as trouble:
             self._keep_back(str(trouble))
         else:
-            for one, (good, bad) in self._leaving.items():
-                known = self._known.get(one)
-                if known is not None:
-                    self._known.keep(one, (known[0] + good, known[1] + bad), FRESH)
+            for one in self._leaving:  # read anew with what others wrote, whenever it is asked for
+                self._known.keep(one, NONE, 0)
         finally:
             self._leaving = {}
 
@@ -101,13 +149,11 @@ class Reputation:
         if len(self._leaving) + len(self._pending) > MOST_KEPT:
             _log.warning("What was learnt of %d networks and domains is dropped: %s", len(self._leaving), trouble)
             return
-        for one, (good, bad) in self._leaving.items():
-            since = self._pending.get(one, NONE)
-            self._pending[one] = (since[0] + good, since[1] + bad)
+        for one, left in self._leaving.items():
+            self._pending[one] = _sum(left, self._pending.get(one, NONE))
 
     def _total(self, whose: str, known: Sums) -> Sums:
-        pending, leaving = self._pending.get(whose, NONE), self._leaving.get(whose, NONE)
-        return known[0] + pending[0] + leaving[0], known[1] + pending[1] + leaving[1]
+        return _sum(_sum(known, self._leaving.get(whose, NONE)), self._pending.get(whose, NONE))
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
@@ -115,3 +161,7 @@ class Reputation:
 
 def _bounded(domain: str) -> str:
     return domain.lower()[:255].replace("\0", "")
+
+
+def _sum(earlier: Sums, later: Sums) -> Sums:
+    return Sums(earlier.good + later.good, earlier.bad + later.bad, earlier.since or later.since)

@@ -95,12 +95,11 @@ def _with_memory(
         sources.forgetting.append(greylist.forget)
         sources.doubting.append(greylist.forget)
         sources.closing += [greylist.close] if sources.learns else []
-    if "standing" in wanted:
-        reputation = sources.reputation = Reputation(bridge, clock)
-        sources.chores.append(reputation.flush)
-        sources.forgetting.append(reputation.forget)
-        sources.doubting.append(reputation.forget)
-        sources.closing += [reputation.close] if sources.learns else []
+    reputation = sources.reputation = Reputation(bridge, clock)  # it learns whether a mode asks for it or not
+    sources.chores.append(reputation.flush)
+    sources.forgetting.append(reputation.forget)
+    sources.doubting.append(reputation.forget)
+    sources.closing += [reputation.close] if sources.learns else []
 
 
 async def close(sources: Sources) -> None:

@@ -234,3 +234,53 @@ def test_memory_is_bounded_and_an_operator_may_empty_it(sqlite: Configuration, t
     house.flood.forget()
     assert house.sends("10.3.249.1")
     house.bridge.close()
+
+
+def test_what_leaves_memory_before_it_was_shared_is_shared(sqlite: Configuration, time: Time) -> None:
+    house = Process(time, messages_per_client=10, remembered=5)
+    assert house.burst(7, "192.0.2.1") == 7
+    for number in range(5):
+        house.sends(f"10.0.{number}.1")
+    assert not any(rate.whose == "client 192.0.2.1" for rate in house.flood._counters._counters)
+    asyncio.run(house.flood.flush())
+    assert bridge_to.fetch("SELECT fresh FROM encounters_count WHERE whose = 'client 192.0.2.1'") == [(7,)]
+    house.bridge.close()
+
+
+def test_a_long_outage_fills_no_memory_and_only_what_still_counts_is_told(
+    sqlite: Configuration, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = Process(time, messages_per_client=1000)
+
+    async def gone(*_: object) -> None:
+        raise Unavailable("no disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.bridge, "write", gone)
+        for _ in range(300):
+            house.burst(110, "192.0.2.1")
+            asyncio.run(house.flood.flush())
+            time.now += 1
+        assert len(house.flood._counters._over) <= 3
+    sent: list[object] = []
+
+    async def told(act: object, additions: list[object]) -> dict[int, object]:
+        sent.extend(additions)
+        return {}
+
+    monkeypatch.setattr(house.bridge, "write", told)
+    asyncio.run(house.flood.flush())
+    assert 1 <= len(sent) <= 2
+    house.bridge.close()
+
+
+def test_nothing_that_a_stranger_writes_keeps_what_others_count_from_the_database(
+    database: Configuration, time: Time
+) -> None:
+    house = Process(time, messages_per_recipient=10)
+    house.burst(3, "192.0.2.1", to="a\0b\ud800@near.example")
+    house.burst(3, "192.0.2.1", to=CLEO)
+    asyncio.run(house.flood.flush())
+    found = {whose for (whose,) in bridge_to.fetch("SELECT whose FROM encounters_count")}
+    assert {"recipient ab?@near.example", f"recipient {CLEO}"} <= found
+    house.bridge.close()

@@ -12,6 +12,8 @@ from posthouse.configuration import Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.encounters import standing
 from posthouse.encounters.errors import EncounterError
+from posthouse.encounters.sweeping import sweep
+from posthouse.reception import reputation
 from posthouse.reception.reputation import MOST_PENDING, Reputation
 
 EVE, NEIGHBOUR, ANA = "192.0.2.66", "192.0.2.7", "198.51.100.7"
@@ -59,6 +61,78 @@ def test_what_one_host_learns_of_a_network_and_a_domain_the_other_knows(database
     run(work)
 
 
+def test_a_busy_host_hears_what_the_others_learnt_all_the_same(database: Configuration) -> None:
+    async def work(bridge: Bridge, clock: Clock) -> None:
+        here, there = Reputation(bridge, clock), Reputation(bridge, clock)
+        for _ in range(30):
+            there.learn(EVE, "", good=False)
+        await here.of(EVE)
+        await there.close()
+        for _ in range(9):
+            here.learn(EVE, "", good=True)
+            assert (await here.of(EVE)).network_good > 0
+            clock.now += 10
+            await here.flush()
+        seen = await here.of(EVE)
+        assert seen.network_bad == pytest.approx(30, rel=1e-3) and seen.network_good == pytest.approx(9, rel=1e-3)
+
+    run(work)
+
+
+def test_who_was_let_in_before_today_was_here_before_and_who_is_bad_or_new_was_not(database: Configuration) -> None:
+    async def work(bridge: Bridge, clock: Clock) -> None:
+        here = Reputation(bridge, clock)
+        here.learn(ANA, "far.example", good=True)
+        here.learn(EVE, "", good=False)
+        await here.close()
+        assert here.was_welcome("198.51.100.0/24") is None, "memory does not know yet"
+        assert not await here.ask("198.51.100.0/24"), "since today only"
+        clock.now += DAY
+        for whose in ("198.51.100.0/24", "Far.example"):
+            assert await here.ask(whose) and here.was_welcome(whose)
+        assert not await here.ask("192.0.2.0/24")
+        here.learn(EVE, "", good=True)
+        await here.close()
+        assert not await here.ask("192.0.2.0/24"), "good since today"
+        for _ in range(3):
+            here.learn(ANA, "", good=False)
+        assert here.was_welcome("198.51.100.0/24"), "a few bad ones prove nothing"
+        for _ in range(30):
+            here.learn(ANA, "", good=False)
+        assert here.was_welcome("198.51.100.0/24") is False
+
+    run(work)
+
+
+def test_who_has_many_addresses_fills_neither_the_memory_nor_the_table_with_what_is_bad_of_them(
+    sqlite: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reputation, "MOST_BLAMED", 50)
+
+    async def work(bridge: Bridge, clock: Clock) -> None:
+        here = Reputation(bridge, clock)
+        here.learn(ANA, "", good=True)
+        await here.close()
+        assert (await here.of(ANA)).network_good
+        for number in range(200):
+            here.learn(f"10.0.{number}.1", "", good=False)
+        here.learn(ANA, "", good=False)
+        assert len(here._pending) == 51, "of whom good is known all is learnt"
+        clock.now += 3600
+        here.learn("10.1.0.1", "", good=False)
+        await here.close()
+        assert len(await bridge.read(standing.worst, int(clock.now * 1000), 1000)) == 52
+        clock.now += 29 * DAY
+        assert await bridge.read(sweep, int(clock.now * 1000)) == 51, "of whom only bad was seen, and only once"
+
+        monkeypatch.setattr(reputation, "MOST_KEPT", 10)
+        for number in range(200):
+            here.learn(f"10.0.{number}.1", "", good=True)
+        assert len(here._pending) == 10
+
+    run(work)
+
+
 def test_what_was_seen_counts_half_after_two_weeks_and_is_removed_after_half_a_year(sqlite: Configuration) -> None:
     async def work(bridge: Bridge, clock: Clock) -> None:
         here = Reputation(bridge, clock)
@@ -71,8 +145,6 @@ def test_what_was_seen_counts_half_after_two_weeks_and_is_removed_after_half_a_y
         await here.close()
         assert (await Reputation(bridge, clock).of(EVE)).network_bad == pytest.approx(5)
         clock.now += 169 * DAY
-        from posthouse.encounters.sweeping import sweep
-
         assert await bridge.read(sweep, int(clock.now * 1000)) == 1, "the domain was seen longer ago than the network"
 
     run(work)

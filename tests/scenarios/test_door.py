@@ -61,6 +61,22 @@ def test_the_operator_sees_what_the_door_would_say_and_nothing_is_learnt(sqlite:
         assert house.outside.sends(ANA, [GARDEN], LETTER).startswith("451 4.7.1"), "and the door says the same"
 
 
+def test_what_is_seen_of_strangers_is_learnt_before_anybody_asks_for_it(database: Configuration) -> None:
+    with running(database, policy={"standing": "off"}) as house:
+        house.has_list(GARDEN, members=[ANA, BEN])
+        house.zone.put("far.example", "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
+        before = kept()
+        tries(house, "--sender", ANA, "--recipient", GARDEN, "-", given=LETTER.decode())
+        tries(house, "--sender", ANA, "--recipient", "nobody@lists.example")
+        assert kept() == before, "trying leaves no trace"
+        assert house.outside.sends(ANA, [GARDEN], LETTER).startswith("250 ")
+        assert house.outside.sends(ANA, ["nobody@lists.example"], LETTER).startswith("550 ")
+        house.call(house.reception._sources.reputation.close())  # type: ignore[union-attr]
+        seen = {one["whose"]: one for one in json.loads(house.runs("standing", "list", "--json").stdout)}
+        assert set(seen) == {"127.0.0.0/24", "far.example"}
+        assert (round(seen["far.example"]["good"]), round(seen["127.0.0.0/24"]["bad"])) == (1, 1)
+
+
 def test_what_was_refused_and_what_was_let_in_is_told_with_what_was_known(sqlite: Configuration) -> None:
     with running(sqlite, policy={"mailing_list": {GARDEN: {"spf": "refuse"}}}) as house:
         house.has_list(GARDEN, members=[ANA, BEN])
