@@ -68,18 +68,20 @@ class Departure:
     before: bytes  # the header up to the token; empty where the list has no such fields
     after: bytes  # and behind it
     key: bytes
+    errors_to: bool = False  # whether the return path is said in the header too
     wording: Wording = field(default_factory=lambda: Wording("", "", {}, {}))
 
     def copy(self, recipient: str) -> tuple[str, bytes]:
         """(return path, header fields to put before the content) of the copy for this recipient. About 3 µs."""
         name, _, domain = recipient.rpartition("@")
         return_path = f"{self.bounces}+{name}={domain}@{self.host}"
+        first = b"Errors-To: <%b>\r\n" % return_path.encode("utf-8", "surrogateescape") if self.errors_to else b""
         if not self.before:
-            return return_path, b""
+            return return_path, first
         payload = f"{self.list_pk}:{recipient}".encode("utf-8", "surrogateescape")
         mac = hashlib.blake2b(payload, digest_size=_MAC, key=self.key).digest()
         token = urlsafe_b64encode(mac + payload).rstrip(b"=")
-        return return_path, b"%b%b%b" % (self.before, token, self.after)
+        return return_path, b"%b%b%b%b" % (first, self.before, token, self.after)
 
     def personal(self, content: bytes) -> Personal:
         """The copies of a content (of origin PERSONAL) that differ; made once for all of them."""
@@ -140,6 +142,7 @@ def for_list(list_pk: int) -> Departure:
         before=before.encode("ascii", "replace"),
         after=after.encode("ascii"),
         key=tokens.unsubscribe_key(),
+        errors_to=row.include_errors_to,
         wording=_wording(row, base),
     )
 

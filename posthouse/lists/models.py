@@ -108,6 +108,7 @@ class MailingList(models.Model):
     # default-posting-pipeline default-owner-pipeline virgin
     posting_pipeline = models.CharField(max_length=24, default="default-posting-pipeline")
     encode_ascii_prefixes = models.BooleanField(default=False)
+    include_errors_to = models.BooleanField(default=False)
     scrub_nondigest = models.BooleanField(default=False)  # copies link to attachments instead of carrying them
     topics_enabled = models.BooleanField(default=False)
     topics = models.TextField(blank=True, default="")  # one a line: name: expression

@@ -9,11 +9,11 @@ import pytest
 
 from posthouse import configuration
 from posthouse.configuration import Configuration
-from posthouse.lists import departure, tokens
+from posthouse.lists import creation, departure, tokens
 from posthouse.lists.errors import NoSuchList
 from posthouse.message.headers import Fields
 from tests.lists.scene import has_list
-from tests.people import ANA
+from tests.people import ANA, GARDEN
 
 
 def at(chosen: Configuration, base_url: str) -> None:
@@ -42,6 +42,22 @@ def test_without_https_there_is_no_one_click(sqlite: Configuration) -> None:
     _, head = departure.for_list(has_list()).copy(ANA)
     assert b"List-Unsubscribe: <http://localhost:8000/unsubscribe/" in head
     assert b"List-Unsubscribe-Post" not in head
+
+
+@pytest.mark.parametrize("with_fields", ["yes", "no"])
+def test_errors_to_says_the_return_path_where_owners_want_it(sqlite: Configuration, with_fields: str) -> None:
+    pk = has_list(include_rfc2369_headers=with_fields)
+    assert b"Errors-To" not in departure.for_list(pk).copy(ANA)[1]
+    creation.set_settings(GARDEN, {"include_errors_to": "yes"})
+    leaving = departure.for_list(pk)
+    for recipient, path in (
+        (ANA, "garden-bounces+ana=far.example"),
+        ("bén@far.example", "garden-bounces+bén=far.example"),
+    ):
+        return_path, head = leaving.copy(recipient)
+        assert return_path == f"{path}@lists.example"
+        assert head.startswith(f"Errors-To: <{return_path}>\r\n".encode())
+        assert (b"List-Unsubscribe: " in head) == (with_fields == "yes")
 
 
 def test_copies_are_cheap(sqlite: Configuration) -> None:

@@ -87,6 +87,7 @@ PROVED: Mapping[str, Mapping[str, str]] = {
         "reply_goes_to_list": _ANSWERS,
         "reply_to_address": _ANSWERS,
         "first_strip_reply_to": _ANSWERS,
+        "include_errors_to": "lists/test_departure.py::test_errors_to_says_the_return_path_where_owners_want_it",
         "include_rfc2369_headers": f"{_ALTERED}test_without_list_fields_copies_have_none_of_them",
         "anonymous_list": f"{_ALTERED}test_an_anonymous_list_tells_nobody_who_wrote",
     },

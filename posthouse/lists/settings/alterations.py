@@ -104,6 +104,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether copies carry List-Id and the other List- fields. Without them mail programs offer no way to leave.",
     ),
     Setting(
+        "include_errors_to",
+        BOOL,
+        False,
+        "Whether each copy says its return path in an Errors-To field too, as Mailman 2 wrote it, for old hosts that "
+        "report there. Every host of today reports to the return path.",
+    ),
+    Setting(
         "scrub_nondigest",
         BOOL,
         False,
