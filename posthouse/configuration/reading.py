@@ -150,8 +150,8 @@ class _Reader:
         return value
 
     def path_of(self, text: str) -> str:
-        """A path as seen from the directory of the file."""
-        return str((self.path.parent / os.path.expanduser(text)).resolve())
+        """A path as seen from the directory of the file. Symbolic links stay: ACME clients lead them to new files."""
+        return os.path.abspath(self.path.parent / os.path.expanduser(text))
 
     def together(self, configuration: Configuration) -> None:
         """Rules about several settings."""
@@ -160,7 +160,7 @@ class _Reader:
             self.complain(("tls", "certificate" if tls.certificate else "key"), "needs both certificate and key")
         for name in ("certificate", "key"):
             path = getattr(tls, name)
-            if path and not Path(path).is_file():
+            if path and is_missing(path):
                 self.complain(("tls", name), f"names a file that does not exist: {path}")
         for keys, rule in misrouted(configuration.routing, configuration.pipes):
             self.complain(keys, rule)

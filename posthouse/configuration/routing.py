@@ -58,6 +58,14 @@ class Pipes:
     at_once: int = setting(4, "Programs that run at the same time.")
 
 
+def is_missing(path: str) -> bool:
+    """Whether there is no such file. One in a folder that this user may not look into is for others to find."""
+    try:
+        return not Path(path).is_file()
+    except PermissionError:
+        return False
+
+
 def misrouted(routing: Routing, pipes: Pipes) -> Iterator[tuple[tuple[str, ...], str]]:
     """(keys of the setting, rule it breaks) for what could never lead anywhere."""
     for name in ("legacy_lists", "legacy_target"):
@@ -65,7 +73,7 @@ def misrouted(routing: Routing, pipes: Pipes) -> Iterator[tuple[tuple[str, ...],
             yield ("routing", "legacy_domains"), f"needs {name}"
     for name in ("local_domains_file", "legacy_lists"):
         path = getattr(routing, name)
-        if path and not Path(path).is_file():
+        if path and is_missing(path):
             yield ("routing", name), f"names a file that does not exist: {path}"
     try:
         if routing.legacy_target:

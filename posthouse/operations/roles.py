@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from posthouse import database
 from posthouse.configuration import Configuration
+from posthouse.operations.key_keeper import KeyKeeper
 
 _MODULES = {
     "reception": "posthouse.reception.station",
@@ -35,7 +36,13 @@ def preload(only: Sequence[str]) -> None:
     database.close()
 
 
-def run(role: str, configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], alive: int) -> None:
+def run(
+    role: str,
+    configuration: Configuration,
+    sockets: Mapping[str, Sequence[socket.socket]],
+    alive: int,
+    keeper: KeyKeeper | None = None,
+) -> None:
     """Be `role` until SIGTERM; `alive` is a pipe that ends with the parent. Returns after an orderly stop."""
     threading.Thread(target=_follow_parent, args=(alive,), daemon=True, name="parent").start()
     if role == "web":
@@ -44,7 +51,7 @@ def run(role: str, configuration: Configuration, sockets: Mapping[str, Sequence[
         sys.setswitchinterval(SWITCH)
         server.serve(configuration, list(sockets.get("web", ())))
     elif role == "reception":
-        _loop(lambda stopped: _reception(configuration, sockets, stopped))
+        _loop(lambda stopped: _reception(configuration, sockets, stopped, keeper))
     else:
         _loop(lambda stopped: _delivery(configuration, stopped))
 
@@ -75,17 +82,20 @@ def _loop(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
 
 
 async def _reception(
-    configuration: Configuration, sockets: Mapping[str, Sequence[socket.socket]], stopped: asyncio.Event
+    configuration: Configuration,
+    sockets: Mapping[str, Sequence[socket.socket]],
+    stopped: asyncio.Event,
+    keeper: KeyKeeper | None,
 ) -> None:
     from posthouse.reception.certificates import CertificateError
     from posthouse.reception.listeners import ListenError
     from posthouse.reception.station import Reception
 
     bridge = database.Bridge()
-    station = Reception(configuration, bridge, time.time, random.random)
+    station = Reception(configuration, bridge, time.time, random.random, keeper)
     try:
         await station.start({name: list(found) for name, found in sockets.items() if name != "web"})
-    except (CertificateError, ListenError) as error:  # a key that only root may read, after `user` was taken on
+    except (CertificateError, ListenError) as error:
         sys.exit(f"reception cannot start: {error}")
     await stopped.wait()
     await station.stop(20.0)

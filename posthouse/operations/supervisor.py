@@ -18,9 +18,11 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from posthouse.configuration import Configuration, endpoint
-from posthouse.operations import roles
+from posthouse.operations import key_keeper, roles
+from posthouse.operations.key_keeper import KeyKeeper
 from posthouse.reception.front.sockets import ServiceError, bind_unix
 
 ROLES = ("reception", "delivery", "web")
@@ -141,11 +143,13 @@ class Supervisor:
     ready: Callable[[], None] | None = None
     children: dict[int, _Child] = field(default_factory=dict)
     waiting: list[tuple[float, str, int]] = field(default_factory=list)  # when, role, failures
+    keeper: KeyKeeper | None = None
 
     def run(self) -> int:
         """Start every role and stay until SIGTERM or SIGINT; 0 after a stop that was asked for."""
         signals = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        self._keep_key()  # before the pipe: it must not hold an end
         self.alive, self.alive_writer = os.pipe()  # children see its end when the parent is gone, however it went
         become(self.configuration.user)
         roles.preload(self.only)
@@ -170,6 +174,18 @@ class Supervisor:
             for _, role, failures in due:
                 self._start(role, failures)
 
+    def _keep_key(self) -> None:
+        """Before we cease to be root: who reads the TLS key for the roles, now and after each renewal."""
+        chosen = self.configuration
+        if chosen.user and chosen.tls.certificate and "reception" in self.only and os.getuid() == 0:
+            self.keeper = key_keeper.begin(Path(chosen.tls.certificate), Path(chosen.tls.key), self._only_keep_key)
+
+    def _only_keep_key(self) -> None:
+        _be_called("post:keys")
+        for bound in self.sockets.values():
+            for sock in bound:
+                sock.close()
+
     def _start(self, role: str, failures: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -186,7 +202,7 @@ class Supervisor:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             random.seed()
             gc.enable()
-            roles.run(role, self.configuration, self.sockets, self.alive)
+            roles.run(role, self.configuration, self.sockets, self.alive, self.keeper)
             status = 0
         except KeyboardInterrupt:
             status = 0
@@ -207,6 +223,9 @@ class Supervisor:
                 return
             child = self.children.pop(pid, None)
             if child is None:
+                if self.keeper is not None and pid == self.keeper.pid:
+                    print("posthouse: the process that reads the TLS key (post:keys) ended; a renewed certificate is "
+                          "used after a restart", file=sys.stderr, flush=True)  # fmt: skip
                 continue
             lasted = time.monotonic() - child.started
             killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL

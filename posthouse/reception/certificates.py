@@ -7,9 +7,10 @@ import ipaddress
 import logging
 import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,34 +22,64 @@ from posthouse.configuration import Configuration
 _log = logging.getLogger(__name__)
 TRIAL_DAYS = 3650
 RENEW_BEFORE = timedelta(days=30)
+HINT = "; start posthouse as root with `user` set: then root reads them for it, also after a renewal"
 
 
 class CertificateError(Exception):
     """The certificate or its key cannot be used; the text names the file and what is wrong."""
 
 
-class Certificates:
-    """One server-side context for all listeners. `refresh` looks at the files and loads them when they changed."""
+class NotOurs(CertificateError):
+    """This user may not read them."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+
+class Keeper(Protocol):
+    """Somebody who may read files that we may not."""
+
+    def look(self) -> tuple[object, ...]:
+        """What changes when a file changes. Raises OSError."""
+
+    def read(self) -> tuple[bytes, bytes]:
+        """The certificates and the key, in PEM. Raises OSError."""
+
+
+class Certificates:
+    """One server-side context for all listeners. `refresh` looks at the files and loads them when they changed.
+
+    With a `keeper` the files are his to read, not ours.
+    """
+
+    def __init__(self, certificate: Path, key: Path, keeper: Keeper | None = None) -> None:
         """Raises CertificateError."""
-        self._certificate, self._key = certificate, key
-        self._seen = self._signature()
-        self.context = _context(certificate, key)
-        self._complained = False
+        self._certificate, self._key, self._keeper = certificate, key, keeper
+        self._name, self._complained = f"{certificate} and {key}", False
+        try:
+            self._seen = self._signature()
+            with self._files() as (pem, secret):
+                self.context = _context(pem, secret, self._name)
+        except OSError as error:
+            raise CertificateError(str(error)) from error
+
+    def changed(self) -> bool:
+        """Whether `refresh` has something to do. Costs two stat calls, or a question to the keeper: ask in a thread."""
+        try:
+            return self._signature() != self._seen
+        except OSError:
+            return True
 
     def refresh(self) -> bool:
         """Load the files again when they changed since the last look; True when new handshakes use new ones.
 
-        Costs two stat calls. While the pair does not fit (a renewal half done, a key that cannot be read), the
-        certificate in use stays, and every look tries again.
+        While the pair does not fit (a renewal half done, a key that
+        cannot be read), the certificate in use stays, and every look tries again.
         """
-        signature = self._signature()
-        if signature == self._seen:
-            return False
         try:
-            _context(self._certificate, self._key)  # so that a misfit never touches the context in use
-            self.context.load_cert_chain(self._certificate, self._key)
+            signature = self._signature()
+            if signature == self._seen:
+                return False
+            with self._files() as (pem, secret):
+                _context(pem, secret, self._name)  # so that a misfit never touches the context in use
+                self.context.load_cert_chain(pem, secret)
         except (CertificateError, OSError) as error:
             if not self._complained:
                 _log.warning("The renewed certificate is not usable, the old one stays in use: %s", error)
@@ -58,6 +89,8 @@ class Certificates:
         return True
 
     def _signature(self) -> tuple[object, ...]:
+        if self._keeper is not None:
+            return self._keeper.look()
         found: list[object] = []
         for path in (self._certificate, self._key):
             try:
@@ -67,8 +100,24 @@ class Certificates:
                 found.append(None)
         return tuple(found)
 
+    @contextlib.contextmanager
+    def _files(self) -> Iterator[tuple[Path, Path]]:
+        """The files to load from. What the keeper read lies in memory that has no name and is gone afterwards."""
+        if self._keeper is None:
+            yield self._certificate, self._key
+            return
+        with contextlib.ExitStack() as stack:
+            yield tuple(_unnamed(octets, stack) for octets in self._keeper.read())  # type: ignore[misc]
 
-def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+
+def _unnamed(octets: bytes, stack: contextlib.ExitStack) -> Path:
+    handle = os.memfd_create("tls", os.MFD_CLOEXEC)
+    stack.callback(os.close, handle)
+    os.write(handle, octets)
+    return Path(f"/proc/self/fd/{handle}")
+
+
+def _context(certificate: Path, key: Path, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8314 §3, RFC 8996
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -76,19 +125,22 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
         reason = (error.reason or "no PEM in them").lower().replace("_", " ")
-        raise CertificateError(f"{certificate} and {key} are not a certificate and its key: {reason}") from error
+        raise CertificateError(f"{name} are not a certificate and its key: {reason}") from error
     except OSError as error:
-        raise CertificateError(f"{error.filename or certificate} or {key} cannot be read: {error.strerror}") from error
+        words = f"{name}: one of them cannot be read: {error.strerror}"
+        if isinstance(error, PermissionError):
+            raise NotOurs(words + HINT) from error
+        raise CertificateError(words) from error
     return context
 
 
-def certificates_for(configuration: Configuration, now: float) -> Certificates | None:
+def certificates_for(configuration: Configuration, now: float, keeper: Keeper | None = None) -> Certificates | None:
     """The configured certificate; in the trial a self-made one; else None: no TLS. Raises CertificateError.
 
-    `now` in seconds since 1970.
+    `now` in seconds since 1970; `keeper` reads the configured files where we may not.
     """
     if configuration.tls.certificate:
-        return Certificates(Path(configuration.tls.certificate), Path(configuration.tls.key))
+        return Certificates(Path(configuration.tls.certificate), Path(configuration.tls.key), keeper)
     if not configuration.trial:
         return None
     folder = configuration.data / "tls"
@@ -130,7 +182,7 @@ def complaints(configuration: Configuration, now: float) -> list[str]:
 def _usable(certificate: Path, key: Path, now: float) -> bool:
     try:
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
-        _context(certificate, key)
+        _context(certificate, key, str(certificate))
     except (OSError, ValueError, CertificateError):
         return False
     return loaded.not_valid_after_utc - RENEW_BEFORE > datetime.fromtimestamp(now, UTC)

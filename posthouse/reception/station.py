@@ -19,7 +19,7 @@ from posthouse.dns.networks import Networks
 from posthouse.encounters.sweeping import sweep
 from posthouse.reception import listeners, sources
 from posthouse.reception.acceptance import Acceptance
-from posthouse.reception.certificates import Certificates, certificates_for
+from posthouse.reception.certificates import Certificates, Keeper, certificates_for
 from posthouse.reception.crowd import Crowd
 from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
 from posthouse.reception.front.listening import Service
@@ -42,10 +42,18 @@ SWEEP_SECONDS = 300.0
 
 
 class Reception:
-    """Receives mail in the running event loop. `clock` gives seconds since 1970, `random` numbers from 0 to 1."""
+    """Receives mail in the running event loop. `clock` gives seconds since 1970, `random` numbers from 0 to 1.
+
+    `keeper` reads the certificate and its key where we may not.
+    """
 
     def __init__(
-        self, configuration: Configuration, bridge: Bridge, clock: Callable[[], float], random: Callable[[], float]
+        self,
+        configuration: Configuration,
+        bridge: Bridge,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        keeper: Keeper | None = None,
     ) -> None:
         self._configuration, self._bridge, self._clock = configuration, bridge, clock
         self._random = Random(random())  # noqa: S311 - for Message-IDs, which are no secret
@@ -56,6 +64,7 @@ class Reception:
         self._login = Login(clock)
         self._router = Router(bridge, clock, primary_here(configuration, clock))
         self._certificates: Certificates | None = None
+        self._keeper = keeper
         self._directory: wake.Hearing | None = None
         self._chores: asyncio.Task[None] | None = None
         self._service = Service(configuration, self._router, bridge)
@@ -74,7 +83,7 @@ class Reception:
         Raises listeners.ListenError, certificates.CertificateError.
         """
         configuration = self._configuration
-        self._certificates = certificates_for(configuration, self._clock())
+        self._certificates = certificates_for(configuration, self._clock(), self._keeper)
         wanted = configuration.reception.submissions if sockets is None else sockets.get("submissions")
         if wanted and self._certificates is None:
             raise listeners.ListenError("submissions: needs [tls] certificate and key")
@@ -181,7 +190,7 @@ class Reception:
                 for chore in self._sources.chores:
                     await chore()
                 await self._sweep()
-                if self._certificates is not None:
+                if self._certificates is not None and await asyncio.to_thread(self._certificates.changed):
                     self._certificates.refresh()
             except Exception:
                 _log.exception("A chore of reception failed; it is tried again")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from posthouse.configuration import Configuration, Tls
+from posthouse.configuration import Configuration, Tls, load
 from posthouse.operations.cli import cli
 from posthouse.reception.certificates import CertificateError, Certificates, certificates_for, complaints, make_own
 
@@ -83,6 +83,25 @@ def test_a_renewed_certificate_is_used_for_the_next_handshake(tmp_path: Path) ->
     make_own(pem, key, ["mx.lists.example"], time.time())
     assert certificates.refresh()
     assert shown_to(pem, certificates.context, "mx.lists.example") != first
+
+
+def test_links_are_followed_at_each_renewal_as_acme_clients_lead_them(tmp_path: Path) -> None:
+    file, links = tmp_path / "posthouse.toml", (tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    file.write_text('[tls]\ncertificate = "fullchain.pem"\nkey = "privkey.pem"\n')
+
+    def issued(number: int) -> None:
+        made = tmp_path / f"fullchain{number}.pem", tmp_path / f"privkey{number}.pem"
+        make_own(*made, ["mx.lists.example"], time.time())
+        for link, path in zip(links, made, strict=True):
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
+
+    issued(1)
+    certificates = certificates_for(load(file), time.time())
+    assert certificates is not None
+    issued(2)
+    assert certificates.changed() and certificates.refresh()
+    assert shown_to(tmp_path / "fullchain2.pem", certificates.context, "mx.lists.example")
 
 
 def test_a_half_done_renewal_keeps_the_old_certificate_until_the_pair_fits(

@@ -50,15 +50,20 @@ def _run(chosen: configuration.Configuration, only: tuple[str, ...]) -> None:
     sys.exit(status)
 
 
-def _check_certificate(chosen: configuration.Configuration) -> None:
-    """End with a sentence when the certificate and key of `[tls]` cannot be used; warn of what is wrong with them."""
+def _check_certificate(chosen: configuration.Configuration, starting: bool = True) -> None:
+    """End with a sentence when the certificate and key of `[tls]` cannot be used; warn of what is wrong with them.
+
+    Who only asks, as somebody who may not read them, is warned.
+    """
     from posthouse.reception import certificates
 
     if chosen.tls.certificate:
         try:
             certificates.certificates_for(chosen, time.time())
         except certificates.CertificateError as error:
-            fail(f"[tls] {error}")
+            if starting or not isinstance(error, certificates.NotOurs):
+                fail(f"[tls] {error}")
+            click.echo(f"Warning: [tls] {error}", err=True)
         for sentence in certificates.complaints(chosen, time.time()):
             click.echo(f"Warning: [tls] {sentence}", err=True)
 
@@ -83,7 +88,7 @@ def trial(data: Path) -> None:
 def check_config(as_json: bool) -> None:
     """Read the configuration, complain with line and reason, and print what is in force."""
     chosen = configuration.active()
-    _check_certificate(chosen)
+    _check_certificate(chosen, starting=False)
     named = click.get_current_context().find_root().params.get("path")
     for sentence in private.complaints(configuration.find(named), chosen):
         click.echo(f"Warning: {sentence}", err=True)
