@@ -17,7 +17,7 @@ from posthouse.configuration.lookups import complaints
 from posthouse.configuration.networks import misnamed_networks
 from posthouse.configuration.outsiders import misstated
 from posthouse.configuration.policy import misnamed_modes
-from posthouse.configuration.routing import misrouted
+from posthouse.configuration.routing import is_missing, misrouted
 from posthouse.configuration.scanning import misused_scanners
 from posthouse.configuration.whole import Configuration
 
