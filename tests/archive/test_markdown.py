@@ -64,9 +64,9 @@ def test_a_list_that_shows_text_shows_the_stars() -> None:
 
 @pytest.mark.parametrize("piece", ["[", "> ", "*a_ ", "`", "- ", "![](", "<http://", "|a", "\\", "\0", "&#x", "    "])
 def test_any_text_is_shown_in_bounded_time(piece: str) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert blocks(piece * (LONGEST // len(piece)), "markdown") is not None
-    assert time.perf_counter() - begun < 5
+    assert time.thread_time() - begun < 10
 
 
 def test_a_text_beyond_the_bound_is_shown_as_text() -> None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from posthouse.authenticity.dkim_signing import PrivateKey
 from posthouse.dns.zone import FixedZone
+from tests import idle_time
 
 NOW = 1_700_000_000
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -37,7 +38,7 @@ def run(ask: Callable[[float], Awaitable[Result]], seconds: float = 5) -> Result
     async def main() -> Result:
         return await ask(asyncio.get_running_loop().time() + seconds)
 
-    return asyncio.run(main())
+    return idle_time.run(main())
 
 
 def record(key: PrivateKey, more: str = "") -> str:

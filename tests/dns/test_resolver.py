@@ -17,12 +17,13 @@ from posthouse.dns.lookups import MxHost, NoAnswer, NoSuchName, TemporaryFailure
 from posthouse.dns.resolver import Resolver
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve
+from tests import idle_time
 
 T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 60))
+    return idle_time.run(work)
 
 
 class Clock:

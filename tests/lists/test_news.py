@@ -39,7 +39,7 @@ def far(database: Configuration) -> Iterator[FarNews]:
 
 
 def _linked(server: FarNews, **more: str) -> None:
-    nntp = Nntp(server=f"127.0.0.1:{server.port}", timeout=5.0, **more)  # type: ignore[arg-type]
+    nntp = Nntp(server=f"127.0.0.1:{server.port}", timeout=60.0, **more)  # type: ignore[arg-type]
     configuration.activate(dataclasses.replace(configuration.active(), nntp=nntp))
 
 
@@ -282,7 +282,7 @@ def test_the_conversation_is_encrypted_where_the_server_can(
 def test_what_is_said_in_clear_behind_starttls_is_nobodys_word(tmp_path: Path) -> None:
     with FarNews(GROUP, tls=server_context(tmp_path)) as far:
         far.leaks = b"211 9 1 9 rec.gardens\r\n"
-        with pytest.raises(NewsError), NewsServer("127.0.0.1", far.port, timeout=5.0) as server:
+        with pytest.raises(NewsError), NewsServer("127.0.0.1", far.port, timeout=60.0) as server:
             assert server.group(GROUP) != (1, 9)
             raise NewsError("the leaked line was not believed")
 
@@ -292,7 +292,7 @@ def test_a_server_far_away_must_be_who_it_says(tmp_path: Path, monkeypatch: pyte
     with (
         FarNews(GROUP, tls=server_context(tmp_path), at_once=True) as far,
         pytest.raises(NewsError, match="TLS failed"),
-        NewsServer("127.0.0.1", far.port, tls=True, timeout=5.0),
+        NewsServer("127.0.0.1", far.port, tls=True, timeout=60.0),
     ):
         pass
 
@@ -313,7 +313,7 @@ def test_nothing_leaves_the_trial(far: FarNews) -> None:
 def test_a_server_that_talks_without_end_is_left() -> None:
     with FarNews(GROUP) as server:
         server.greeting = "2" * 100_000
-        with pytest.raises(NewsError, match="without end"), NewsServer("127.0.0.1", server.port, timeout=2.0):
+        with pytest.raises(NewsError, match="without end"), NewsServer("127.0.0.1", server.port, timeout=60.0):
             pass
 
 

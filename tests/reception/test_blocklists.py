@@ -16,6 +16,7 @@ from posthouse.dns.zone_server import serve
 from posthouse.reception.blocklists import Blocklists
 from posthouse.reception.list_health import IPV6, TEST_ENTRIES
 from posthouse.reception.policy.facts import Listing
+from tests import idle_time
 
 T = TypeVar("T")
 EVE, ANA = "192.0.2.66", "192.0.2.7"
@@ -30,7 +31,7 @@ class Clock:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 60))
+    return idle_time.run(work)
 
 
 def soon(seconds: float = 5.0) -> float:

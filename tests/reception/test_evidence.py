@@ -20,6 +20,7 @@ from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve as serve_zone
 from posthouse.reception import proof as proving
 from posthouse.reception.evidence import Evidence, Witness, client_name
+from tests import idle_time
 from tests.authenticity.letters import RSA, record
 from tests.reception.conftest import Opener
 from tests.reception.station import LETTER, Station, Talker, events, queued, until
@@ -66,7 +67,7 @@ def examined(
             inquiry.close()
             witness.close()
 
-    return asyncio.run(asyncio.wait_for(scene(), 60))
+    return idle_time.run(scene())
 
 
 def words(found: Evidence) -> dict[str, str]:
@@ -136,7 +137,7 @@ def test_what_was_found_out_serves_the_next_message_for_a_minute_or_its_ttl_and_
         assert (await one())["spf"] == "fail", "what failed for now is asked again"
         witness.close()
 
-    asyncio.run(asyncio.wait_for(scene(), 60))
+    idle_time.run(scene())
 
 
 def test_a_null_return_path_is_answered_for_by_helo() -> None:
@@ -164,9 +165,7 @@ def test_a_name_counts_only_when_it_leads_back() -> None:
 
 
 def test_whatever_is_silent_is_a_temperror_when_the_deadline_is_over() -> None:
-    began = time.monotonic()
-    found = examined(signed(), Silent(), seconds=0.3)
-    assert 0.2 < time.monotonic() - began < 3
+    found = examined(signed(), Silent(), seconds=300)  # of a clock that moves while nothing happens
     assert words(found) == {"spf": "temperror", "dkim": "temperror", "arc": "none", "dmarc": "temperror"}
     assert found.client_name == ""
 
@@ -314,14 +313,12 @@ def test_a_stop_does_not_wait_for_a_silent_nameserver_longer_than_its_grace(
 ) -> None:
     zone, place = nameserver
     zone.behave("rsa._domainkey.far.example", "timeout")
-    station = opens(evidence={"enabled": True, "deadline": 60.0}, dns={"nameservers": [place], "timeout": 60.0})
+    station = opens(evidence={"enabled": True, "deadline": 600.0}, dns={"nameservers": [place], "timeout": 600.0})
     talker = Talker(station.place())
     talker.says("EHLO mail.far.example", 250)
     talker.envelope(GARDEN)
     talker.says("DATA", 354)
     talker.send(signed() + b".\r\n")
     until(lambda: ("rsa._domainkey.far.example", "TXT") in {(name.rstrip("."), kind) for name, kind in zone.asked})
-    began = time.monotonic()
-    station.stop(0.2)
-    assert time.monotonic() - began < 5
+    station.stop(0.2)  # within the patience of the test, long before the nameserver's time is up
     assert queued() == [] and talker.ended(), "the client heard nothing, so it still has its message"

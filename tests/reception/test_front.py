@@ -7,14 +7,15 @@ import os
 import socket
 import stat
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from posthouse.configuration import Configuration, ConfigurationError, load
+from posthouse.database import Bridge
 from posthouse.directory import aliases, domains
 from posthouse.lists import changing, creation
 from posthouse.reception.front.conversation import MOST_OCTETS, split
@@ -336,10 +337,16 @@ def test_what_the_service_cannot_be_is_said_when_the_file_is_read(tmp_path: Path
     assert rule in str(caught.value)
 
 
-def test_an_answer_takes_less_than_half_a_millisecond_from_memory(asks: Callable[[], Asker]) -> None:
+def test_answers_come_from_memory(asks: Callable[[], Asker], monkeypatch: pytest.MonkeyPatch) -> None:
     asker = asks()
     asker.map("recipients garden@lists.example")
-    began = time.perf_counter()
+    read, asked = Bridge.read, []
+
+    def counted(bridge: Bridge, act: Any, *arguments: Any) -> Any:
+        asked.append(act)
+        return read(bridge, act, *arguments)
+
+    monkeypatch.setattr(Bridge, "read", counted)
     for _ in range(500):
-        asker.map("recipients garden@lists.example")
-    assert (time.perf_counter() - began) / 500 < 0.002
+        assert asker.map("recipients garden@lists.example") == "OK OK"
+    assert len(asked) <= 50, "every few seconds it looks whether what it knows still holds"

@@ -19,6 +19,7 @@ from posthouse.reception.policy.facts import Edits, Facts, Scan, Visit
 from posthouse.reception.scanners import Finished, Scanners, fields, finished
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.marking import bar, unforged
+from tests import idle_time
 from tests.ports import free_port
 from tests.reception.scripted import Play, hangs_up, saying, serving, silent
 
@@ -52,7 +53,7 @@ def facts(recipients: tuple[str, ...] = ("garden@lists.example",), **visit: Any)
 
 def asked(chosen: Configuration, content: bytes | Spooled = LETTER, about: Facts | None = None) -> tuple[Scan, ...]:
     spooled = spooled_from(content) if isinstance(content, bytes) else content
-    return asyncio.run(
+    return idle_time.run(
         Scanners(chosen.scanners, chosen, lambda: 1.8e9).scan(about or facts(), spooled, b"Received: x\r\n")
     )
 
@@ -62,7 +63,7 @@ def scene(play: Play, act: Callable[[str], Awaitable[Any]]) -> Any:
         async with serving(play) as server:
             return await act(server)
 
-    return asyncio.run(body())
+    return idle_time.run(body())
 
 
 def through(play: Play, tmp_path: Path, content: bytes = LETTER, about: Facts | None = None, **settings: Any) -> Scan:
