@@ -119,7 +119,27 @@ class Web:
     listen: list[str] = setting(["127.0.0.1:8000", "[::1]:8000"], "Where the site answers.", "listen")
     base_url: str = setting("http://localhost:8000", "The address people use, without a final slash.", "url")
     trusted_proxies: list[str] = setting([], "Networks whose X-Forwarded-* headers are believed.", "networks")
-    threads: int = setting(1, "Threads of each web process. One is fastest; more help when many take large downloads.")
+    threads: int = setting(
+        1,
+        "Threads of each web process. One is fastest; more help when many take large attachments. Archives are "
+        "downloaded by up to four more, two for a network.",
+    )
+    deny_networks: list[str] = setting([], "Networks that get nothing but a short 403.", "networks")
+    deny_paths: list[str] = setting(
+        [],
+        "Requests that get nothing but a short 403, by path and query: `*` is any text, `?` one character, `[a-z]` "
+        'one of these. `["/wp-*", "*.php*"]`.',
+        "glob",
+    )
+    deny_agents: list[str] = setting(
+        [], "The same by the browser's or crawler's name (User-Agent), in any case: `[\"*BadBot*\"]`.", "glob"
+    )
+    costly_per_minute: int = setting(
+        120,
+        "How much a network (IPv4 /24, IPv6 /48) may ask in a minute of each web process while nobody is signed in: "
+        "a search or the file of a conversation counts 1, that of a whole archive 10. Beyond: 429. 0: no bound.",
+    )
+    costly_exempt: list[str] = setting([], "Networks that may ask as much as they like.", "networks")
 
 
 @dataclass(frozen=True)
@@ -139,7 +159,11 @@ class Limits:
     idle_seconds: float = setting(300.0, "Seconds a client may be silent between commands (RFC 5321 §4.5.3.2.7).")
     data_seconds: float = setting(300.0, "Seconds a client may be silent inside a message.")
     total_seconds: float = setting(7200.0, "Seconds a connection may last.")
-    connections: int = setting(2000, "Most connections of a host at the same time, all reception processes together.")
+    connections: int = setting(
+        2000,
+        "Most connections of a host at the same time, all reception processes together. Strangers, people who sign in, "
+        "and our own hosts (relay networks, LMTP) have so many each.",
+    )
     connections_per_address: int = setting(50, "Most connections of one client address to a host at the same time.")
     minimum_free_disk: int = setting(100 * MIB, "Bytes that must stay free on the disk; else mail is deferred (452).")
 

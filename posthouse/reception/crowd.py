@@ -16,7 +16,8 @@ import secrets
 from pathlib import Path
 
 SLOTS = 1 << 16  # clients are counted by the hash of their key: two that fall together are counted together
-_SIZE = SLOTS * 2 + 8
+MOST_GROUPS = 4
+_SIZE = SLOTS * 2 + MOST_GROUPS * 8
 _MOST = 0xFFFF
 
 
@@ -52,22 +53,22 @@ class Crowd:
         """Where a client is counted. No stranger knows the salt, so nobody can choose whom to fall together with."""
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=2, key=self._salt).digest())
 
-    def elsewhere(self, slot: int) -> tuple[int, int]:
-        """(connections of this client, all connections) in the other processes."""
+    def elsewhere(self, slot: int, group: int = 0) -> tuple[int, int]:
+        """(connections of this client, all connections of a group) in the other processes."""
         client = everybody = 0
         for number, slots in enumerate(self._slots):
             if number != self._own:
                 client += slots[slot]
-                everybody += self._totals[number][0]
+                everybody += self._totals[number][group]
         return client, everybody
 
-    def change(self, slot: int, by: int) -> None:
-        """One came in (1) or left (-1) here."""
+    def change(self, slot: int, by: int, group: int = 0) -> None:
+        """One of a group came in (1) or left (-1) here."""
         if self._own is None:
             return
         slots, total = self._slots[self._own], self._totals[self._own]
         slots[slot] = min(_MOST, max(0, slots[slot] + by))
-        total[0] = max(0, total[0] + by)
+        total[group] = max(0, total[group] + by)
 
     def close(self) -> None:
         """Nobody is inside here any more."""

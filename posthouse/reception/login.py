@@ -13,6 +13,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from posthouse import maillog
 from posthouse.database import Bridge, Unavailable
@@ -189,7 +190,14 @@ class Login:
             self._familiar.popitem(last=False)
         at = int(now * 1000)
         writing = self._threads(True).submit(familiarity.used, *name, at, at + FAMILIAR_SECONDS * 1000)
-        writing.add_done_callback(_told)
+        writing.add_done_callback(partial(self._written, name))
+
+    def _written(self, name: tuple[str, str], writing: asyncio.Future[None]) -> None:
+        """What could not be written down is written with the next sign-in."""
+        if not writing.cancelled() and isinstance(trouble := writing.exception(), Exception):
+            _log.warning("From where an account is used could not be written down: %s", trouble)
+            if name in self._familiar:
+                self._familiar[name] = float("-inf")
 
     # -- threads and lanes ---------------------------------------------------------------------------------------------
 
@@ -235,8 +243,3 @@ class Login:
 
 def _rate(whose: str) -> Rate:
     return Rate(f"sign-in of {whose}", _WHAT, 1, _WINDOW)
-
-
-def _told(writing: asyncio.Future[None]) -> None:
-    if not writing.cancelled() and isinstance(trouble := writing.exception(), Exception):
-        _log.warning("From where an account is used could not be written down: %s", trouble)

@@ -5,6 +5,7 @@ A door that closed opens again at three quarters of what closed it, so that it d
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Pressure:
         return catalogue.BEHIND
 
     async def look(self) -> None:
-        """Look at the queue and the disk, if it is time to. A database that cannot be asked changes nothing."""
+        """Look at the queue and the disk, if it is time to. Of a database that cannot be asked the last word counts."""
         now = self._monotonic()
         if now - self._looked_at < LOOK_SECONDS:
             return
@@ -63,10 +64,8 @@ class Pressure:
         except OSError:
             self.free = -1
         if settings.behind:
-            try:
+            with contextlib.suppress(Unavailable):
                 self.overdue = await self._bridge.read(late, settings, int(self._clock() * 1000))
-            except Unavailable:
-                return
         self._decide()
 
     def _decide(self) -> None:

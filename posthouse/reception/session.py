@@ -54,19 +54,20 @@ class Conversation:
             early=peer.talked_early,
         )  # fmt: skip
         key = client_key(peer.address)
-        refusal = desk.doorkeeper.enter(key)
+        role = desk.role(peer.address)
+        refusal = desk.doorkeeper.enter(key, role)
         if refusal is not None:
             return self._turned_away(key, refusal)
         self._client = key
         visit.networks = desk.neighbourhood.of(peer.address)
-        visit.role = desk.role(peer.address)
+        visit.role = role
         visit.trusted = desk.kind == "transfer" and visit.role == "relay"
         stance = self.stance = desk.decision.stance(desk.kind, visit.role, visit.networks)
         verdict = judge(stance.base.connect, Facts(visit), stance.rules) if stance.base.connect else CLEAR
         if verdict.action == ACCEPT and (visit.role != "relay" or stance.base.needs or desk.scans(visit)):
             verdict = self._look_at(visit, stance)
         if verdict.reply is not None:
-            desk.doorkeeper.leave(key)
+            desk.doorkeeper.leave(key, role)
             self._client = None
             return self._turned_away(key, verdict.reply, verdict)
         if self.server is not None:
@@ -122,7 +123,7 @@ class Conversation:
         if self.gathering is not None:
             self.gathering.closed()
         if self._client is not None:
-            self.desk.doorkeeper.leave(self._client)
+            self.desk.doorkeeper.leave(self._client, self.visit.role)
             self._client = None
         if self.server is not None:
             self.desk.guests.discard(self.server)

@@ -101,13 +101,20 @@ def test_one_client_gets_so_many_connections_and_another_its_own(opens: Opener) 
     assert refused["peer"] == "127.0.0.1" and refused["listener"] == "transfer"
 
 
-def test_all_connections_together_are_bounded_with_another_reply(opens: Opener) -> None:
+def test_all_connections_together_are_bounded_and_strangers_leave_room_for_others(opens: Opener) -> None:
     station = opens(limits={"connections": 2})
-    inside = [Talker(station.place()), Talker(station.place("lmtp"))]
+    inside = [Talker(station.place()), Talker(station.place())]
+    assert Talker(station.place(), greeting=421).greeting.startswith("421 4.3.2")
+    people = [Talker(station.place("submission")), Talker(station.place("submission"))]
     assert Talker(station.place("submission"), greeting=421).greeting.startswith("421 4.3.2")
+    front = Talker(station.place("lmtp"))
     inside[0].close()
-    until(lambda: len(station.guests) == 1)
-    Talker(station.place("submission"))
+    until(lambda: len(station.guests) == 4)
+    inside.append(Talker(station.place()))
+    people[0].close()
+    until(lambda: len(station.guests) == 4)
+    people.append(Talker(station.place("submission")))
+    assert {one.greeting[:3] for one in (*inside, *people, front)} == {"220"}
 
 
 def test_a_silent_client_is_told_and_sent_away(opens: Opener) -> None:

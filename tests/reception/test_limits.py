@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from posthouse import configuration
 from posthouse.dns.networks import Networks
 from posthouse.reception.crowd import Crowd
-from posthouse.reception.limits import PARAMETERS, Doorkeeper, client_key, engine_limits
+from posthouse.reception.limits import OTHER_FILES, PARAMETERS, Doorkeeper, client_key, engine_limits, make_room
 from posthouse.smtp import catalogue
 
 
@@ -50,6 +51,39 @@ def test_the_doorkeeper_bounds_each_client_and_all_together_and_forgets_who_left
     for key in ("a", "b", "c"):
         keeper.leave(key)
     assert keeper.count == 0 and keeper._inside == {}
+
+
+def test_strangers_leave_room_for_people_who_sign_in_and_for_our_own_hosts(tmp_path: Path) -> None:
+    crowd, other = Crowd(tmp_path, 2), Crowd(tmp_path, 2)
+    keeper, beside = Doorkeeper(3, 2, crowd), Doorkeeper(3, 2, other)
+    for number in range(3):
+        assert (keeper, beside)[number % 2].enter(f"bot {number}") is None
+    for one in (keeper, beside):
+        assert one.enter("bot 4") is catalogue.SERVER_BUSY
+        assert one.enter("cleo", "account") is None
+        assert one.enter("exim", "relay") is None
+    assert beside.enter("owen", "account") is None
+    assert keeper.enter("owen", "account") is catalogue.SERVER_BUSY
+    keeper.leave("cleo", "account")
+    assert keeper.enter("owen", "account") is None
+    keeper.leave("bot 0")
+    assert beside.enter("bot 4") is None
+    assert (keeper.count, beside.count) == (3, 5)
+    for one_ in (crowd, other):
+        one_.close()
+
+
+def test_a_process_may_have_as_many_files_open_as_it_takes_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        most = min(2000, (hard - OTHER_FILES) // 3) if hard != resource.RLIM_INFINITY else 2000
+        assert make_room(most) == 3 * most + OTHER_FILES
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (3 * most + OTHER_FILES, hard)
+        assert make_room(10) == 3 * most + OTHER_FILES, "never fewer than there were"
+        assert hard == resource.RLIM_INFINITY or make_room(hard) == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_processes_of_a_host_count_each_others_clients_and_the_dead_do_not_count(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from posthouse import database as bridge_to
 from posthouse import maillog
 from posthouse.configuration import Configuration
+from posthouse.database import Unavailable
 from posthouse.directory import accounts
 from posthouse.reception import login
 from posthouse.reception.login import LONGEST_DELAY, Login, delay_after
@@ -226,6 +227,33 @@ def test_hosts_count_failures_together_and_know_the_usual_networks(postgresql: C
     asyncio.run(scene())
     here.close()
     there.close()
+
+
+def test_a_usual_network_that_could_not_be_written_down_is_written_with_the_next_sign_in(
+    door: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        bridge = door._threads(True)
+
+        async def gone(*_: object) -> None:
+            raise Unavailable("no disk")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(bridge, "write", gone)
+            assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+            await until_idle()
+        assert await signs_in(door, "192.0.2.1", *GOOD) is catalogue.AUTH_SUCCEEDED
+
+    asyncio.run(scene())
+    door.close()
+    assert bridge_to.fetch("SELECT network FROM encounters_familiar") == [("192.0.2.0/24",)]
+
+
+async def until_idle() -> None:
+    """What was begun in the background is done."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    if rest:
+        await asyncio.wait(rest)
 
 
 def test_the_delay_doubles_from_the_second_failure_up_to_its_bound() -> None:

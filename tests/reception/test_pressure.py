@@ -11,7 +11,7 @@ import pytest
 from posthouse import configuration, maillog
 from posthouse import database as bridge_to
 from posthouse.configuration import MIB, Configuration
-from posthouse.database import Bridge
+from posthouse.database import Bridge, Unavailable
 from posthouse.queue import backlog, suspension
 from posthouse.reception import pressure
 from posthouse.reception.pressure import Pressure
@@ -81,6 +81,25 @@ def test_strangers_come_later_first_and_people_who_sign_in_last(
     assert told[0] == ("stranger", "20 deliveries are overdue")
     assert told[-1] == ("stranger", "over")
     assert len(told) == 6, "each change is told once"
+    door.bridge.close()
+
+
+def test_while_the_database_cannot_be_asked_the_disk_is_looked_at(
+    sqlite: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = Door(sqlite, monkeypatch, behind=20, behind_seconds=300)
+    waits(20, since=NOW - 1000)
+    assert door.closed() == ["stranger"]
+
+    async def gone(*_: object) -> None:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(door.bridge, "read", gone)
+    assert door.closed() == ["stranger"], "its last word counts"
+    door.free = 50 * MIB
+    assert door.closed() == ["stranger", "relay", "account"]
+    door.free = 10_000 * MIB
+    assert door.closed() == ["stranger"]
     door.bridge.close()
 
 
