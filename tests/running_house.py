@@ -79,6 +79,7 @@ class House:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._stack = contextlib.AsyncExitStack()
+        self._held = False
 
     def call(self, coroutine: Coroutine[Any, Any, T], timeout: float = 60) -> T:
         """Run a coroutine in the house's loop and wait for it."""
@@ -137,9 +138,18 @@ class House:
         """Where an MTA in front hands mail in."""
         return self.reception.endpoints()["lmtp"][0][1]
 
+    def holds(self) -> None:
+        """Deliver nothing but when the house `settles`: what came stays in the queue to be looked at."""
+        self.call(self.runner._turn.acquire())
+        self._held = True
+
     def settles(self) -> None:
         """Run until nothing is due."""
+        if self._held:
+            self._loop.call_soon_threadsafe(self.runner._turn.release)
         self.call(self.runner.settle())
+        if self._held:
+            self.call(self.runner._turn.acquire())
         maillog.flush()
 
     def passes(self, **time_: float) -> None:

@@ -18,7 +18,7 @@ from posthouse.configuration.networks import misnamed_networks
 from posthouse.configuration.outsiders import misstated
 from posthouse.configuration.policy import misnamed_modes
 from posthouse.configuration.routing import is_missing, misrouted
-from posthouse.configuration.scanning import misused_scanners
+from posthouse.configuration.scanning import misused_scanners, misused_scanning
 from posthouse.configuration.whole import Configuration
 
 FILE_NAME = "posthouse.toml"
@@ -167,6 +167,8 @@ class _Reader:
         for keys, rule in complaints(configuration.lookups):
             self.complain(keys, rule)
         for keys, rule in misused_scanners(configuration.scanners):
+            self.complain(keys, rule)
+        for keys, rule in misused_scanning(configuration.scanning):
             self.complain(keys, rule)
         for keys, rule in misstated(configuration.dns_lists, configuration.verification):
             self.complain(keys, rule)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from posthouse.configuration.declaring import endpoint, setting
 
+MOST_PATIENCE = 540
 KINDS = ("spamd", "rspamd", "clamav", "milter")
 LISTENERS = ("transfer", "submission", "submissions", "lmtp")
 _CHOICES = {
@@ -47,13 +48,16 @@ class Scanner:
     larger: str = setting(
         "skip", "What happens to larger messages: `skip` them, or scan the `first_part`. A milter sees all or nothing."
     )
-    tag_at: float = setting(1.0, "From this score on, X-Spam-Score and X-Spam-Report are added (tenths count).")
-    refuse_at: float = setting(12.0, "From this score on, the check `spam` of [policy] applies (tenths count).")
+    tag_at: float = setting(1.0, "Above this score X-Spam-Score and X-Spam-Report are added (tenths count).")
+    refuse_at: float = setting(12.0, "Above this score the check `spam` of [policy] applies (tenths count).")
     report: str = setting(
         "full", "spamd: ask for the `full` report, the names of the rules (`symbols`), or `none` but the score."
     )
     per_user: bool = setting(
-        False, "Scan by the recipient's own preferences: recipients are taken in one transaction each."
+        False,
+        "Scan by the recipient's own preferences. By SMTP recipients are taken in one transaction each (452 to the "
+        "others); by LMTP, which has a reply for each, a message is scanned for each of up to ten of them, or for nine "
+        "and once more by the site's preferences for all others.",
     )
     user: str = setting("", "spamd, rspamd: the user whose preferences apply when not `per_user`. Empty: its default.")
     password: str = setting("", "rspamd: the password it wants, if any.", "secret")
@@ -80,6 +84,17 @@ class Scanning:
         "Where large bodies that a milter replaced lie meanwhile; may be a tmpfs. The files have no names there: "
         "a crash leaves none behind. Relative: to the data directory.",
     )
+    patience: float = setting(
+        300.0,
+        "Seconds that all scanners together have for one message; one that has not answered by then counts as down. "
+        "A client waits 600 for the reply to its message (RFC 5321 §4.5.3.2.6), so at most 540.",
+    )
+
+
+def misused_scanning(scanning: Scanning) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(setting, rule) for everything in [scanning] that cannot be obeyed."""
+    if not 0 < scanning.patience <= MOST_PATIENCE:
+        yield ("scanning", "patience"), f"must be more than 0 and at most {MOST_PATIENCE}"
 
 
 def misused_scanners(scanners: dict[str, Scanner]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -32,6 +32,17 @@ class Spooled:
         with open(self.path, "rb") as file:
             return file.read(count)
 
+    def twin(self) -> Spooled:
+        """The same bytes to be kept or forgotten for themselves: a file gets a second name. Raises StorageFull."""
+        if self.path is None:
+            return self
+        path = self.path.with_name(secrets.token_hex(16))
+        try:
+            os.link(self.path, path)
+        except OSError as error:
+            raise StorageFull(f"the message cannot be kept: {error.strerror}") from error
+        return Spooled(self.size, self.digest, None, path)
+
     def discard(self) -> None:
         """Forget it: nobody kept it."""
         if self.path is not None:

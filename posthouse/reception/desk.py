@@ -13,7 +13,7 @@ from random import Random
 from posthouse import configuration
 from posthouse.dns.networks import Networks
 from posthouse.reception.acceptance import Acceptance
-from posthouse.reception.gathering import Sources
+from posthouse.reception.informants import Sources
 from posthouse.reception.limits import Doorkeeper
 from posthouse.reception.login import Login
 from posthouse.reception.policy.checks import CHECKS

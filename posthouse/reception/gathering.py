@@ -9,97 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Awaitable, Hashable, Iterable, Sequence
+from typing import Any
 
 from posthouse.content.spool import Spooled
-from posthouse.reception.evidence import Evidence, Inquiry, Witness, client_name
-from posthouse.reception.policy.facts import Excess, Facts, Listing, Standing, Verified, Visit, Waiting
-from posthouse.reception.scanners import Escort, Scanners
-from posthouse.smtp.reply import Reply
+from posthouse.message.envelope import Recipient
+from posthouse.reception.evidence import Inquiry, client_name
+from posthouse.reception.informants import Sources
+from posthouse.reception.policy.facts import Facts, Visit
+from posthouse.reception.scanners import Escort
+
+__all__ = ["OF_CONTENT", "Gathering", "Sources"]
 
 _log = logging.getLogger(__name__)
 OF_VISIT = frozenset(("client_name", "listing", "standing", "helo_domain"))
 OF_ENVELOPE = frozenset(("sender_domain", "domain_listing", "spf", "callout"))
 OF_BAD_PEOPLE = frozenset(("dns_lists", "domain_lists", "spf", "spam", "virus"))  # what speaks against a network
 OF_CONTENT = frozenset(("evidence", "proven_standing", "findings", "author_callouts", "waiting", "scans"))
-
-
-class Blocklists(Protocol):
-    """DNS lists (RFC 5782). `deadline` on the event loop's clock. Never raises."""
-
-    async def of_address(self, address: str, deadline: float) -> Listing: ...
-
-    async def of_domain(self, domain: str, deadline: float) -> Listing: ...
-
-
-class Reputation(Protocol):
-    """What was seen before. `of` never raises; `learn` is told of what was accepted and what was refused."""
-
-    async def of(self, address: str, domain: str) -> Standing: ...
-
-    def learn(self, address: str, domain: str, good: bool) -> None: ...
-
-
-class Callouts(Protocol):
-    """Asks other hosts about addresses. Never raises, never later than its own deadline."""
-
-    async def sender(self, address: str, recipient: str) -> Verified: ...
-
-    async def authors(self, header: bytes, recipients: Sequence[str]) -> tuple[Verified, ...]: ...
-
-    async def recipient(self, address: str, next_hop: str) -> Verified: ...
-
-
-class Greylist(Protocol):
-    """Strangers have to come again."""
-
-    async def judge(
-        self, visit: Visit, return_path: str, recipients: Sequence[str], evidence: Evidence | None, learn: bool = True
-    ) -> dict[str, Waiting]: ...
-
-    def passed(self, visit: Visit, return_path: str, judged: Iterable[Waiting], evidence: Evidence | None) -> None: ...
-
-
-class Flood(Protocol):
-    """Rates. `excess` answers from memory; `count` is told what happened: "connections", "messages", "recipients",
-    "refused recipients"."""
-
-    def excess(
-        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
-    ) -> tuple[Excess, ...]: ...
-
-    def count(
-        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
-    ) -> None: ...
-
-
-Existence = Callable[[str, float], Awaitable[str]]  # (domain, deadline) -> "exists", "missing" or "unknown"
-# (header, content, whether it came with SMTPUTF8) -> (check, reason)
-Findings = Callable[[bytes, Spooled, bool], Awaitable[tuple[tuple[str, str], ...]]]
-
-
-@dataclass
-class Sources:
-    """Who can be asked in this process; None where the configuration has nobody."""
-
-    seconds: float = 10.0  # for each thing to find out
-    witness: Witness | None = None  # and with it the DNS
-    blocklists: Blocklists | None = None
-    reputation: Reputation | None = None
-    callouts: Callouts | None = None
-    greylist: Greylist | None = None
-    flood: Flood | None = None
-    scanners: Scanners | None = None  # false when none is configured
-    sender_domain: Existence | None = None
-    helo_host: Existence | None = None
-    findings: Findings | None = None
-    learns: bool = True  # whether what is asked may be remembered; `posthouse policy try` leaves no trace
-    chores: list[Callable[[], Awaitable[object]]] = field(default_factory=list)  # about once a second
-    forgetting: list[Callable[[], object]] = field(default_factory=list)  # when an operator changed what is remembered
-    doubting: list[Callable[[], object]] = field(default_factory=list)  # when nobody would have heard of it
-    closing: list[Callable[[], Awaitable[object] | None]] = field(default_factory=list)  # before the database goes
 
 
 class Gathering:
@@ -136,11 +62,11 @@ class Gathering:
         if "helo_domain" in needs:
             self.begin(("helo_domain",))
 
-    def opened(self, facts: Facts, body: str, needs: Iterable[str]) -> None:
-        """MAIL: a transaction begins; `body` as its parameter of that name."""
+    def opened(self, facts: Facts, body: str, needs: Iterable[str], author: str = "") -> None:
+        """MAIL: a transaction begins; `body` and `author` as its parameters BODY and AUTH say."""
         self._facts = facts
         if self._escort is not None:
-            self._escort.mail(facts.return_path, facts.size or None, body)
+            self._escort.mail(facts.return_path, facts.size or None, body, author)
         self.begin(need for need in needs if need in OF_ENVELOPE and need not in ("callout", "spf"))
 
     def accepted(self) -> None:
@@ -150,18 +76,20 @@ class Gathering:
             self._inquiry.begin(self._visit.helo, self._facts.return_path)
 
     @property
-    def escorted(self) -> bool:
-        """Whether milters have a say on each recipient."""
-        return self._escort is not None
-
-    async def escort_says(self, recipient: str) -> Reply | None:
-        """What milters say of a recipient that everybody else accepts; None for nothing."""
-        return None if self._escort is None else await self._escort.recipient(recipient)
+    def escort(self) -> Escort | None:
+        """The milters that go along, where there are any: they have a say on each recipient."""
+        return self._escort
 
     def group(self, recipient: str) -> Hashable:
         """Recipients of one message that scanners treat alike are equal in this."""
         scanners = self._sources.scanners
         return scanners.group(recipient) if scanners else ()
+
+    def parts(self, people: Iterable[Recipient]) -> list[list[Recipient]]:
+        """Those together for whom one scan serves; a bounded number of lists."""
+        scanners, told = self._sources.scanners, {one.address: one for one in people}
+        lists = scanners.parts(told) if scanners else [list(told)]
+        return [[told[address] for address in addresses] for addresses in lists]
 
     def scans(self) -> bool:
         """Whether scanners look at this visit's mail."""
@@ -333,13 +261,23 @@ class Gathering:
         except Exception:
             _log.exception("Greylisting was left out for a fault of ours")
 
-    async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes) -> None:
-        """What scanners say. Never raises."""
+    def in_parts(self) -> None:
+        """The message is scanned more than once: milters hear a new envelope each time."""
+        if self._escort is not None:
+            self._escort.again()
+
+    def patience(self) -> float:
+        """Until when, on the event loop's clock, all scans of a message that has come now must be done."""
+        scanners = self._sources.scanners
+        return asyncio.get_running_loop().time() + (scanners.patience if scanners else 0.0)
+
+    async def scan(self, facts: Facts, content: Spooled, trace_prefix: bytes, until: float | None = None) -> None:
+        """What scanners say, `until` as `patience` gives it. Never raises."""
         scanners = self._sources.scanners
         if not scanners:
             return
         try:
-            facts.scans = await scanners.scan(facts, content, trace_prefix, self._escort)
+            facts.scans = await scanners.scan(facts, content, trace_prefix, self._escort, until)
         except Exception:
             _log.exception("The content was not scanned for a fault of ours")
 

@@ -13,6 +13,7 @@ from posthouse.reception.limits import client_key
 from posthouse.reception.policy.checks import flood
 from posthouse.reception.policy.decision import ACCEPT, CLEAR, DEFER, REFUSE, Stance, Verdict, judge
 from posthouse.reception.policy.facts import Facts, Visit
+from posthouse.reception.scanners import Escort
 from posthouse.reception.transaction import Transaction
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
@@ -133,15 +134,20 @@ class Conversation:
         """The engine said no: for the maillog."""
         self.note(stage, reply, "", text)
 
+    def unknown(self, line: str) -> MaybeReply:
+        """A command that nobody knows: a milter may have words of its own for it."""
+        escort = self.gathering.escort if self.gathering is not None else None
+        return catalogue.UNKNOWN_COMMAND if escort is None else _answered(escort, line)
+
     def authenticate(self, mechanism: str, identity: str, password: str, authorization: str) -> Awaitable[Reply]:
         """AUTH; the engine asks only under TLS and only where `extensions` offers it."""
-        return self._authenticate(identity, password, authorization)
+        return self._authenticate(mechanism, identity, password, authorization)
 
-    async def _authenticate(self, identity: str, password: str, authorization: str) -> Reply:
+    async def _authenticate(self, mechanism: str, identity: str, password: str, authorization: str) -> Reply:
         reply, admitted = await self.desk.login.sign_in(self.visit, identity, password, authorization)
         if admitted is not None:
             visit = self.visit
-            visit.trusted = True
+            visit.trusted, visit.mechanism = True, mechanism
             visit.account, visit.account_id = admitted.account.address or identity, admitted.account.id
             visit.rights = admitted.rights
         return reply
@@ -226,3 +232,7 @@ class Conversation:
 
     def _said(self, reply: Reply) -> str:
         return str(reply.softened() if self.desk.soft else reply)
+
+
+async def _answered(escort: Escort, line: str) -> Reply:
+    return await escort.unknown(line) or catalogue.UNKNOWN_COMMAND

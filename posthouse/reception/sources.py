@@ -18,8 +18,8 @@ from posthouse.reception.content_checks import findings
 from posthouse.reception.desk import asked_for
 from posthouse.reception.evidence import Witness
 from posthouse.reception.flood import Flood
-from posthouse.reception.gathering import Sources
 from posthouse.reception.greylisting import Greylist
+from posthouse.reception.informants import Sources
 from posthouse.reception.proof import INLINE
 from posthouse.reception.reputation import Reputation
 from posthouse.reception.scanners import Scanners

@@ -12,6 +12,8 @@ from posthouse.message.envelope import Recipient
 from posthouse.reception import handover
 from posthouse.reception.policy.decision import ACCEPT, DEFER, REFUSE, Plan, Verdict, judge
 from posthouse.reception.policy.facts import Facts
+from posthouse.reception.scanners import Escort
+from posthouse.reception.share import found_words
 from posthouse.routing import Destination, Refused, ToList, ToRelay, ToRemote, return_path_refusal
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
@@ -34,6 +36,7 @@ class _Place:
     mailing_list: str
     plan: Plan
     alike: object
+    destination: Destination
 
 
 class Transaction:
@@ -49,7 +52,7 @@ class Transaction:
         self.plans: dict[str, Plan] = {}  # by the address of the recipient
         self.answers: list[str] = []  # LMTP: whose reply each accepted RCPT gets at the end
         if talk.gathering is not None:
-            talk.gathering.opened(self.facts, path.body, talk.stance.base.rcpt_needs)
+            talk.gathering.opened(self.facts, path.body, talk.stance.base.rcpt_needs, path.auth)
 
     def recipient(self, path: ForwardPath) -> MaybeReply:
         """RCPT: where does it lead? Answered from memory where that is certain."""
@@ -66,7 +69,9 @@ class Transaction:
         try:
             destination = await self.talk.desk.router.route(address, self.talk.visit.trusted)
         except Unavailable as trouble:
-            return self.talk.no("rcpt", catalogue.TEMPORARILY_UNAVAILABLE, address, str(trouble)[:300])
+            reply = self.talk.no("rcpt", catalogue.TEMPORARILY_UNAVAILABLE, address, str(trouble)[:300])
+            answer = self._refused(address, reply)
+            return answer if isinstance(answer, Reply) else await answer
         answer = self._decide(path, address, destination)
         return answer if isinstance(answer, Reply) else await answer
 
@@ -77,21 +82,23 @@ class Transaction:
             if talk.gathering is not None and destination.reply.permanent:
                 talk.gathering.count("refused recipients", self.facts, address)
                 talk.gathering.unwelcome(self.facts, "")
-            return talk.no("rcpt", destination.reply, address, destination.why)
+            return self._refused(address, talk.no("rcpt", destination.reply, address, destination.why))
         if talk.lmtp and isinstance(destination, ToRelay | ToRemote):
             # LMTP is the last hop (RFC 2033 §1): it takes what lives here and passes nothing on.
-            return talk.no("rcpt", catalogue.RELAYING_DENIED, address, "LMTP takes mail for our own addresses only")
+            why = "LMTP takes mail for our own addresses only"
+            return self._refused(address, talk.no("rcpt", catalogue.RELAYING_DENIED, address, why))
         refusal = return_path_refusal(destination, self.path.address)
         if refusal is not None:
-            return talk.no("rcpt", refusal, address)
+            return self._refused(address, talk.no("rcpt", refusal, address))
         mailing_list = destination.list_address if isinstance(destination, ToList) else ""
         plan = talk.stance.plan(address.rpartition("@")[2], mailing_list)
         alike = plan.content_modes, talk.gathering.group(address) if talk.gathering is not None else ()
         if self.alike is not None and alike != self.alike and not talk.lmtp:
-            return talk.no("rcpt", catalogue.SEND_SEPARATELY, address, "other modes hold for its content")
+            reply = talk.no("rcpt", catalogue.SEND_SEPARATELY, address, "other modes hold for its content")
+            return self._refused(address, reply)
         # Two spellings of one list address are one posting; else the list would send everything twice.
         key: object = destination if kind is ToList else address
-        place = _Place(path, address, key, mailing_list, plan, alike)
+        place = _Place(path, address, key, mailing_list, plan, alike, destination)
         gathering = talk.gathering
         if gathering is not None:
             needs = plan.rcpt_needs
@@ -100,24 +107,31 @@ class Transaction:
                 if isinstance(destination, ToList) and destination.role == TAKES_REPORTS:
                     needs = needs - {"callout"}
                 gathering.begin(needs | plan.tag_needs - _WITH_CONTENT, address, next_hop)
-            if gathering.escorted or not gathering.known(needs, address):
+            if gathering.escort is not None or not gathering.known(needs, address):
                 return self._settled(place, needs)
         return self._judged(place) if plan.rcpt or plan.tag_needs else self._accept(place)
+
+    def _refused(self, address: str, reply: Reply) -> MaybeReply:
+        """The reply that refuses a recipient, once milters that ask for refused recipients have heard of it."""
+        escort = self.talk.gathering.escort if self.talk.gathering is not None else None
+        return reply if escort is None else _told(escort, address, reply)
 
     async def _settled(self, place: _Place, needs: frozenset[str]) -> Reply:
         gathering, address = self.talk.gathering, place.address
         assert gathering is not None
         await gathering.settle(needs, address)
-        refusal = self._refusal(place)
+        refusal, escort = self._refusal(place), gathering.escort
+        if escort is None:
+            return refusal or self._accept(place)
         if refusal is not None:
-            return refusal
-        said = await gathering.escort_says(address) if gathering.escorted else None
+            return await _told(escort, address, refusal)
+        said = await escort.recipient(address, *_way(place.destination, address))
         if said is not None and not said.positive:
             mode = place.plan.modes["scanner"].value
             if mode in (DEFER, REFUSE):
                 reply = said.softened() if mode == DEFER else said
                 verdict = Verdict(DEFER if reply.temporary else REFUSE, "scanner", reply, "a milter said so")
-                return self.talk.denied("rcpt", verdict, address, handover.found_words(self.facts))
+                return self.talk.denied("rcpt", verdict, address, found_words(self.facts))
         return self._accept(place)
 
     def _judged(self, place: _Place) -> Reply:
@@ -132,7 +146,7 @@ class Transaction:
             if talk.gathering is not None and verdict.action == REFUSE:
                 talk.gathering.count("refused recipients", self.facts, address)
                 talk.gathering.unwelcome(self.facts, verdict.check)
-            return talk.denied("rcpt", verdict, address, handover.found_words(self.facts))
+            return talk.denied("rcpt", verdict, address, found_words(self.facts))
         return None
 
     def _accept(self, place: _Place) -> Reply:
@@ -152,3 +166,15 @@ class Transaction:
     def end(self, spool: Spool) -> FinalReply | Awaitable[FinalReply]:
         """The content has come."""
         return handover.end(self, spool)
+
+
+async def _told(escort: Escort, address: str, reply: Reply) -> Reply:
+    await escort.refused(address, reply)
+    return reply
+
+
+def _way(destination: Destination, address: str) -> tuple[str, str]:
+    """Who will carry it, and to where, as milters are told."""
+    if isinstance(destination, ToRelay | ToRemote):
+        return "smtp", destination.domain
+    return "local", address.rpartition("@")[2]

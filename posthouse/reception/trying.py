@@ -9,15 +9,17 @@ from posthouse.configuration import Configuration
 from posthouse.content.spool import Spooled
 from posthouse.database import Bridge
 from posthouse.dns.networks import Networks
-from posthouse.reception import handover, sources, trace
+from posthouse.reception import sources, trace
 from posthouse.reception.desk import Neighbourhood, decision_of, role_of
-from posthouse.reception.gathering import OF_CONTENT, Gathering, Sources
+from posthouse.reception.gathering import OF_CONTENT, Gathering
+from posthouse.reception.informants import Sources
 from posthouse.reception.policy import decision
 from posthouse.reception.policy.checks import CHECKS
 from posthouse.reception.policy.decision import ACCEPT, OFF, Plan, Stance, Verdict
 from posthouse.reception.policy.facts import Facts, Rights, Visit
 from posthouse.reception.policy.fields import tag_field
 from posthouse.reception.policy.question import CONNECT, Check
+from posthouse.reception.share import found_words
 from posthouse.routing import Refused, Router, ToList, ToRelay, return_path_refusal
 from posthouse.routing.primary import primary_here
 from posthouse.smtp import catalogue
@@ -113,7 +115,7 @@ async def _tried(chosen: Configuration, router: Router, asked: Sources, mail: Ma
         reason=verdict.reason or (destination.why if isinstance(destination, Refused) else ""),
         reply=str(reply),
         tag=tag_field(remarks).decode("ascii"),
-        evidence=handover.found_words(facts),
+        evidence=found_words(facts),
         notes=_notes(mail, plan),
     )
 

@@ -123,8 +123,12 @@ class Server(Receiving):
         if 0 < self._limits.unknown_commands <= self._unknowns:
             self._session.refused("command", catalogue.TOO_MANY_UNKNOWN, line[:200].decode("utf-8", "replace"))
             self._say(catalogue.TOO_MANY_UNKNOWN)
-        else:
-            self._refuse("command", catalogue.UNKNOWN_COMMAND, line)
+            return
+        try:
+            answer = self._session.unknown(line.decode("utf-8", "surrogateescape"))
+        except Exception as error:
+            answer = self._fault(error)
+        self._settle(answer, lambda reply: self._refuse("command", reply, line))
 
     # -- commands -------------------------------------------------------------------------------------------------
 

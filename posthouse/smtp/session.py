@@ -145,6 +145,9 @@ class Session(Protocol):
     def reset(self) -> None:
         """The transaction is over: RSET, EHLO, STARTTLS, or after its final reply."""
 
+    def unknown(self, line: str, /) -> MaybeReply:
+        """A command that the engine does not know: a negative reply, UNKNOWN_COMMAND where there is no other."""
+
     def authenticate(self, mechanism: str, identity: str, password: str, authorization: str, /) -> MaybeReply:
         """AUTH, under TLS; 235 accepts."""
 

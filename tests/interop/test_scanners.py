@@ -44,6 +44,7 @@ def guarded(chosen: Configuration, policy: dict[str, Any] | None = None, **scann
     """A house with these scanners; BEN reads the list GARDEN."""
     with running(dataclasses.replace(chosen, scanners=scanners), policy=policy) as house:
         house.has_list(GARDEN, members=[ANA, BEN])
+        house.holds()
         yield house
 
 

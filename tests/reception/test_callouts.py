@@ -13,7 +13,8 @@ from posthouse.configuration import Callout, Configuration
 from posthouse.database import Bridge, Unavailable
 from posthouse.dns.zone import FixedZone
 from posthouse.reception.callouts import Callouts, Rates, about_the_address
-from posthouse.reception.gathering import Gathering, Sources
+from posthouse.reception.gathering import Gathering
+from posthouse.reception.informants import Sources
 from posthouse.reception.policy.facts import Facts, Verified, Visit
 from posthouse.smtp.reply import Reply
 from tests.reception.answering import Answering, answering

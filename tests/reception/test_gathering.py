@@ -14,7 +14,8 @@ from posthouse.authenticity.dmarc import Dmarc
 from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import spooled_from
 from posthouse.reception.evidence import Evidence
-from posthouse.reception.gathering import Gathering, Sources
+from posthouse.reception.gathering import Gathering
+from posthouse.reception.informants import Sources
 from posthouse.reception.policy.facts import Facts, Listed, Listing, Verified, Visit, Waiting
 
 BAD = Listing((Listed("bl.example", "127.0.0.2", 1.0),))

@@ -14,9 +14,11 @@ import pytest
 from posthouse import configuration, maillog
 from posthouse.configuration import Configuration, Scanner
 from posthouse.content.spool import spooled_from
+from posthouse.queue.identity import name_of
 from posthouse.reception.policy.facts import Facts, Scan, Visit
 from posthouse.reception.scanners import Escort, Finished, Scanners, finished
 from posthouse.reception.scanners.milter_wire import LineEnds, requested_macros
+from posthouse.smtp.session import ForwardPath, ReturnPath
 from tests.ports import free_port
 from tests.reception.scripted import Filter, Play, hangs_up, saying, serving, silent
 
@@ -36,7 +38,7 @@ class Meeting:
     """One connection with one milter; `content` is what will be sent."""
 
     def __init__(self, folder: Path, server: str, visit: dict[str, Any], **settings: Any) -> None:
-        scanner = Scanner(kind="milter", servers=[server], **({"deadline": 5.0} | settings))
+        scanner = Scanner(kind="milter", servers=[server], **({"deadline": 30.0} | settings))
         self.chosen = Configuration(data_directory=str(folder), hostname="mx.lists.example", scanners={"m": scanner})
         configuration.activate(self.chosen)
         self.scanners = Scanners(self.chosen.scanners, self.chosen, lambda: 1.8e9)
@@ -106,7 +108,7 @@ def test_a_filter_hears_everything_in_order_with_macros_and_all_of_the_body(tmp_
 
     assert met(it, tmp_path, act, {"account": "ana"}).result == "clean"
     assert it.order() == "OCHMRRTLLLNBBBE"
-    assert it.words(b"O") == [struct.pack("!III", 6, 0x1FF, 0x1FF7FF)]
+    assert it.words(b"O") == [struct.pack("!III", 6, 0x1FF, 0x1FFFFF)]
     assert it.words(b"C") == [b"mail.far.example\x004" + struct.pack("!H", 40000) + b"192.0.2.7\0"]
     assert it.words(b"H") == [b"mail.far.example\0"]
     assert it.words(b"M") == [b"<ana@far.example>\0SIZE=1000\0BODY=8BITMIME\0"]
@@ -158,10 +160,11 @@ def test_leading_space_is_kept_where_it_asks_for_it_and_macros_are_those_it_name
     async def act(meeting: Meeting) -> Finished:
         return await meeting.done(await whole(meeting))
 
-    assert met(it, tmp_path, act).prefix == b"X-A:b\r\n"
+    done = met(it, tmp_path, act)
+    assert b"\ttomatoes\r\nX-A:b\r\n\r\n" in (done.content.octets or b"")
     assert it.words(b"L")[0] == b"From\0 ana@far.example\0"
     assert it.words(b"D")[0] == b"Cj\0mx.lists.example\0"
-    assert it.words(b"D")[-1].startswith(b"Ei\0")
+    assert it.words(b"D")[-1] == b"Ei\0" + name_of(77).encode() + b"\0{daemon_port}\x0025\0"
     assert requested_macros(symbols) == {b"E": ["i", "{daemon_port}"], b"C": ["j"]}
 
 
@@ -180,6 +183,8 @@ def test_it_has_seen_enough_of_the_body_when_it_says_so(tmp_path):
         (b"y421 4.7.0 Go away\0", "421 4.7.0 Go away"),
         (b"y550 no enhanced code\0", "550 5.7.1 no enhanced code"),
         (b"y250 2.0.0 nonsense\0", "451 4.7.1 Deferred by local policy; try again later"),
+        (b"y550 5.7.1 100%% spam, 5% ham\0", "550 5.7.1 100% spam, 5 ham"),
+        (b"f", "451 4.7.1 Deferred by local policy; try again later"),
         (b"yrubbish\0", "451 4.7.1 Deferred by local policy; try again later"),
         (b"4", "421 4.3.2 Shutting down; try again soon"),
     ],
@@ -242,10 +247,11 @@ def test_everything_it_may_change_is_changed(tmp_path):
         b"i" + struct.pack("!I", 2) + header("X-Second", "in the middle"),
         b"m" + struct.pack("!I", 1) + header("Subject", "Unripe"),
         b"m" + struct.pack("!I", 1) + header("X-Fruit", ""),
+        b"i" + struct.pack("!I", 4) + header("X-Third", "behind From"),
         b"p",
         b"b" + b"New\n body\r", b"b" + b"\nof two lines\r\n",
-        b"+<new@lists.example>\0", b"2<other@lists.example>\0NOTIFY=NEVER\0", b"-<cleo@lists.example>\0",
-        b"e<bounces@lists.example>\0", b"qsuspicious\0", b"c",
+        b"+<new@lists.example>\0", b"2<other@lists.example>\0NOTIFY=NEVER X-ODD=1\0", b"-<cleo@lists.example>\0",
+        b"e<bounces@lists.example>\0SIZE=9 RET=HDRS ENVID=e1\0", b"qsuspicious\0", b"c",
     ]  # fmt: skip
 
     async def act(meeting: Meeting) -> tuple[Scan, Finished]:
@@ -254,12 +260,14 @@ def test_everything_it_may_change_is_changed(tmp_path):
 
     scan, done = met(Filter(answers={b"E": end}), tmp_path, act)
     assert (scan.result, scan.words) == ("quarantine", "suspicious")
-    assert done.prefix == b"X-Top: first\r\nX-Added: one\r\n\ttwo\r\n"
+    assert (done.prefix, done.below) == (b"X-Top: first\r\n", b"X-Second: in the middle\r\n"), "our Received is between"
     assert done.content.octets == (
-        b"From: ana@far.example\r\nX-Second: in the middle\r\nSubject: Unripe\r\n\r\nNew\r\n body\r\nof two lines\r\n"
+        b"From: ana@far.example\r\nX-Third: behind From\r\nSubject: Unripe\r\nX-Added: one\r\n\ttwo\r\n\r\n"
+        b"New\r\n body\r\nof two lines\r\n"
     )
-    assert done.return_path == "bounces@lists.example"
-    assert done.added == ("new@lists.example", "other@lists.example") and done.removed == (CLEO,)
+    assert done.return_path == ReturnPath("bounces@lists.example", ret="HDRS", envid="e1")
+    assert done.added == (ForwardPath("new@lists.example"), ForwardPath("other@lists.example", "NEVER"))
+    assert done.removed == (CLEO,)
 
 
 def test_a_large_new_body_lies_in_the_scan_spool_where_no_file_has_a_name(tmp_path):
@@ -331,6 +339,8 @@ def test_a_filter_that_dies_in_the_middle_of_a_message_is_a_failure_and_the_next
     async def act(meeting: Meeting) -> tuple[str, str]:
         first = (await whole(meeting)).result
         it.answers = {}
+        [(milter, _)] = meeting.escort._milters
+        milter.settings = dataclasses.replace(milter.settings, deadline=30.0)
         return first, (await whole(meeting)).result
 
     assert met(it, tmp_path, act, deadline=0.3) == ("failed", "clean")
@@ -377,8 +387,10 @@ def test_a_client_that_goes_away_while_a_recipient_is_asked_about_leaves_no_conn
 
 
 def test_progress_keeps_a_slow_filter_alive(tmp_path):
-    it = Filter(answers={b"E": [b"p", b"p", b"p", b"c"]})
-    assert met(it, tmp_path, whole, deadline=0.3).result == "clean"
+    it = Filter(answers={b"E": [b"p"] * 500 + [b"c"], b"N": [b"p", b"c"]})
+    assert met(it, tmp_path, whole, deadline=30.0).result == "clean"
+    it = Filter(answers={b"E": [b"p"] * 10_001})
+    assert met(it, tmp_path, whole, deadline=30.0).words.endswith("it reports progress without end")
 
 
 def test_recipients_of_domains_that_are_not_its_own_are_none_of_its_business(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from posthouse import configuration, maillog
 from posthouse.configuration import Configuration, Scanner
 from posthouse.content.spool import Spool, Spooled, spooled_from
-from posthouse.reception.policy.facts import Edits, Facts, Scan, Visit
+from posthouse.reception.policy.facts import Edits, Facts, FieldEdit, Scan, Visit
 from posthouse.reception.scanners import Finished, Scanners, fields, finished
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.marking import bar, unforged
@@ -354,11 +354,11 @@ def finish(content: bytes, scans: tuple[Scan, ...] = (), strangers: bool = True)
 @pytest.mark.parametrize(
     ("score", "field"),
     [
-        (0.94, b""), (0.95, b"X-Spam-Score: 0.9 (/)\r\n"), (1.0, b"X-Spam-Score: 1.0 (+)\r\n"), (-3.0, b""),
+        (0.94, b""), (1.0, b""), (1.04, b""), (1.06, b"X-Spam-Score: 1.1 (+)\r\n"), (-3.0, b""),
         (15.34, b"X-Spam-Score: 15.3 (+++++++++++++++)\r\n"), (500.0, b"X-Spam-Score: 500.0 (%s)\r\n" % (b"+" * 50)),
     ],
 )  # fmt: skip
-def test_a_score_is_written_from_tag_at_on_in_tenths(score, field):
+def test_a_score_is_written_above_tag_at_in_tenths(score, field):
     assert fields((Scan("sa", "clean", score),), {"sa": Scanner()}) == field
     assert bar(-2.5) == "--"
 
@@ -403,16 +403,30 @@ def test_messages_of_odd_shapes_survive(tmp_path, content):
 def test_edits_are_done_in_place_and_other_fields_keep_their_octets(tmp_path):
     house(tmp_path)
     edits = Edits(
-        added=(("X-New", " a\n\tb"), ("X-Evil", " c\r\nBcc: x@y.example\n\n"), ("bad name", " x")),
-        changed=(("x-fruit", 2, " plum"), ("Subject", 1, None), ("X-Fruit", 3, None)),
-        inserted=((1, "X-Top", " t"), (3, "X-Third", "t")),
-    )
+        (
+            FieldEdit("change", "x-fruit", " plum", 2), FieldEdit("change", "Subject", None, 1),
+            FieldEdit("change", "X-Fruit", None, 3), FieldEdit("insert", "X-Evil", " c\r\nBcc: x@y.example\n\n"),
+            FieldEdit("insert", "X-New", " a\n\tb"), FieldEdit("insert", "bad name", " x"),
+            FieldEdit("insert", "X-Below", " ours", 4), FieldEdit("insert", "X-Third", "t", 6),
+            FieldEdit("append", "X-Last", " z"), FieldEdit("change", "X-Missing", " m", 1),
+        )
+    )  # fmt: skip
     done = finish(LETTER, (Scan("m", "clean", edits=edits),))
-    assert done.prefix == b"X-Top: t\r\nX-New: a\r\n\tb\r\nX-Evil: c\r\n\tBcc: x@y.example\r\n"
+    assert done.prefix == b"X-New: a\r\n\tb\r\nX-Evil: c\r\n\tBcc: x@y.example\r\n"
+    assert done.below == b"X-Below: ours\r\n"
     assert done.content.octets == (
-        b"From: Ana <ana@far.example>\r\nX-Fruit: apple\r\nX-Third:t\r\nX-Fruit: plum\r\n"
-        b"Message-ID: <t1@far.example>\r\n\r\nRipe at last.\r\n"
+        b"From: Ana <ana@far.example>\r\nX-Third:t\r\nX-Fruit: apple\r\nX-Fruit: plum\r\n"
+        b"Message-ID: <t1@far.example>\r\nX-Last: z\r\nX-Missing: m\r\n\r\nRipe at last.\r\n"
     )
+
+
+def test_fields_of_one_name_keep_their_numbers_until_all_changes_are_done(tmp_path):
+    house(tmp_path)
+    three = b"X-A: 1\r\nX-A: 2\r\nX-A: 3\r\n" + LETTER
+    for order in ((1, 2), (2, 1)):
+        edits = Edits(tuple(FieldEdit("change", "X-A", None, number) for number in order))
+        done = finish(three, (Scan("m", "clean", edits=edits),))
+        assert done.content.octets == b"X-A: 3\r\n" + LETTER
 
 
 def test_a_large_message_is_edited_from_file_to_file_and_the_old_file_goes(tmp_path):
@@ -430,7 +444,7 @@ def test_a_large_message_is_edited_from_file_to_file_and_the_old_file_goes(tmp_p
 
 def test_letters_measure_what_they_give():
     letter = Letter(spooled_from(LETTER), b"Received: x\r\n")
-    letter.apply(Edits(added=(("X-A", " 1"),), changed=(("X-Fruit", 0, None),)))
+    letter.apply(Edits((FieldEdit("insert", "X-A", " 1"), FieldEdit("change", "X-Fruit", None))))
     for most in (0, 10, 60, 10_000):
         assert letter.length(most) == len(b"".join(letter.blocks(most)))
 

@@ -59,6 +59,7 @@ def guarded(chosen: Configuration, policy: dict[str, Any] | None = None, relay: 
     with running(dataclasses.replace(chosen, scanners=scanners), policy=policy) as house:
         for name in (GARDEN, ROSES):
             house.has_list(name, members=[ANA, BEN])
+        house.holds()
         yield house
 
 
@@ -116,6 +117,134 @@ def test_with_preferences_of_users_the_second_recipient_is_told_to_come_separate
     assert [re.findall(rb"User: (\S+)", one) for one in heard] == [[GARDEN.encode()], [ROSES.encode()]]
 
 
+def by_recipient() -> dict[str, Any]:
+    """What is queued, by the recipients of each message."""
+    return {", ".join(message["recipients"]): message for message in queued()}
+
+
+BY_LMTP: dict[str, Any] = {"listeners": ["lmtp"], "deadline": 30.0}
+
+
+def test_by_lmtp_each_recipient_has_a_scan_a_reply_and_a_message_by_its_own_preferences(sqlite: Configuration) -> None:
+    heard: list[bytes] = []
+    play = spamd({b"User: roses@": 20.0, b"User: tulips@": 3.0}, heard)
+    tulips = "tulips@lists.example"
+    with in_a_thread(play) as server, guarded(sqlite, sa=Scanner(servers=[server], per_user=True, **BY_LMTP)) as house:
+        house.has_list(tulips, members=[BEN])
+        replies = to_several(house, [GARDEN, ROSES, tulips, GARDEN], letter(), lmtp=True)
+        assert [one[:3] for one in replies] == ["250"] * 4 + ["250", "550", "250", "250"]
+        assert "score 20.0" in replies[5] and replies[4] == replies[7] != replies[6]
+        kept = by_recipient()
+        assert set(kept) == {GARDEN, tulips}
+        assert b"X-Spam-Score: 3.0" in kept[tulips]["prefix"] and b"X-Spam-Score" not in kept[GARDEN]["prefix"]
+        assert b"for <tulips@lists.example>" in kept[tulips]["prefix"]
+        names = re.findall(r"queued as (\S+)", f"{replies[4]} {replies[6]}")
+        assert len(set(names)) == 2
+        maillog.flush()
+        assert [one["address"] for one in events("refused")] == [ROSES]
+    users = [re.findall(rb"User: (\S+)", one)[0].decode() for one in heard]
+    assert users == [GARDEN, ROSES, tulips]
+
+
+def test_by_lmtp_recipients_beyond_a_bound_share_the_preferences_of_the_site(sqlite: Configuration) -> None:
+    heard: list[bytes] = []
+    with in_a_thread(spamd({b"User: site": 3.0}, heard)) as server:
+        scanner = Scanner(servers=[server], per_user=True, user="site", **BY_LMTP)
+        with guarded(sqlite, sa=scanner) as house:
+            people = [f"garden{suffix}@lists.example" for suffix in
+                      ("", "-owner", "-join", "-leave", "-bounces", "-request", "-confirm")]  # fmt: skip
+            people += [one.replace("garden", "roses") for one in people]
+            replies = to_several(house, people, letter(), lmtp=True)
+            assert {one[:3] for one in replies} == {"250"}
+            kept = queued()
+            assert len(kept) == 10 and max(len(one["recipients"]) for one in kept) == len(people) - 9
+            scored = [one["recipients"] for one in kept if b"X-Spam-Score: 3.0" in one["prefix"]]
+            assert scored == [people[9:]]
+    assert len(heard) == 10
+
+
+def test_by_lmtp_a_large_message_in_parts_is_kept_for_each_and_leaves_no_file(sqlite: Configuration) -> None:
+    large = letter(b"z" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 20_000)
+    with in_a_thread(spamd({b"User: roses@": 20.0}, [])) as server:
+        scanner = Scanner(servers=[server], per_user=True, scan_up_to=5_000_000, **BY_LMTP)
+        with guarded(sqlite, sa=scanner) as house:
+            people = [GARDEN, ROSES, "garden-owner@lists.example"]
+            replies = to_several(house, people, large, lmtp=True)
+            assert [one[:3] for one in replies[3:]] == ["250", "550", "250"]
+            kept = by_recipient()
+            assert set(kept) == {GARDEN, people[2]}
+            assert kept[GARDEN]["size"] == kept[people[2]]["size"] == len(large)
+            assert list(files.incoming(house.configuration.data).iterdir()) == []
+            house.settles()
+            assert len(house.outside.copies_for(BEN)) == 1
+
+
+def test_by_lmtp_a_milter_hears_each_part_for_itself_and_its_changes_are_that_parts_alone(
+    sqlite: Configuration,
+) -> None:
+    it = Filter(answers={b"E": [b"hX-Seen\0yes\0", b"c"]})
+    with in_a_thread(spamd({b"User: roses@": 3.0}, [])) as server, in_a_thread(it) as milter:
+        scanners = {
+            "sa": Scanner(servers=[server], per_user=True, **BY_LMTP),
+            "m": Scanner(kind="milter", servers=[milter], **BY_LMTP),
+        }
+        with guarded(sqlite, **scanners) as house:
+            assert {one[:3] for one in to_several(house, [GARDEN, ROSES], letter(), lmtp=True)} == {"250"}
+            kept = by_recipient()
+            assert set(kept) == {GARDEN, ROSES}
+            assert all(b"\r\nX-Seen: yes\r\n" in one["octets"] for one in kept.values())
+    assert re.sub("L+NB+", "", it.order()) == "OCHMRRAMRTEMRTE"
+
+
+def test_by_lmtp_what_is_written_down_for_one_list_is_not_for_the_others(sqlite: Configuration) -> None:
+    modes = {"spam": "off", "mailing_list": {ROSES: {"spam": "tag"}}}
+    heard: list[bytes] = []
+    with (
+        in_a_thread(spamd({b"Ripe": 20.0}, heard)) as server,
+        guarded(sqlite, modes, sa=Scanner(servers=[server], **BY_LMTP)) as house,
+    ):
+        assert {one[:3] for one in to_several(house, [GARDEN, ROSES], letter(), lmtp=True)} == {"250"}
+        kept = by_recipient()
+        assert b"X-Posthouse-Tag: spam (" in kept[ROSES]["prefix"]
+        assert b"X-Posthouse-Tag" not in kept[GARDEN]["prefix"]
+    assert len(heard) == 1, "their modes differ, their scan does not"
+
+
+def test_only_recipients_whose_domains_are_scanned_get_its_marks_by_lmtp(sqlite: Configuration) -> None:
+    other = "roses@other.example"
+    with (
+        in_a_thread(spamd({b"Ripe": 3.5}, [])) as server,
+        guarded(sqlite, sa=Scanner(servers=[server], domains=["lists.example"], **BY_LMTP)) as house,
+    ):
+        house.has_list(other, members=[BEN])
+        assert {one[:3] for one in to_several(house, [GARDEN, other], letter(), lmtp=True)} == {"250"}
+        kept = by_recipient()
+        assert b"X-Spam-Score" in kept[GARDEN]["prefix"] and b"X-Spam-Score" not in kept[other]["prefix"]
+
+
+def test_a_milter_hears_of_unknown_commands_and_refused_recipients_at_the_door(sqlite: Configuration) -> None:
+    it = Filter(steps=0x800, answers={b"U": [b"y502 5.5.1 We do not play here\0"]})
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=30.0)) as house:
+        with smtplib.SMTP("127.0.0.1", house.port, timeout=60) as client:
+            client.ehlo("mail.far.example")
+            assert client.docmd("XYZZY", "now") == (502, b"5.5.1 We do not play here")
+            client.mail(ANA)
+            assert client.rcpt("nobody@lists.example")[0] == 550
+            assert client.rcpt("stranger@elsewhere.example")[0] == 550
+            assert client.rcpt(GARDEN)[0] == 250
+            assert client.data(letter())[0] == 250
+        [message] = queued()
+        assert message["recipients"] == [GARDEN]
+        maillog.flush()
+        assert any(one["reply"].startswith("502 5.5.1") for one in events("refused"))
+    assert it.words(b"U") == [b"XYZZY now\0"]
+    assert it.words(b"R") == [f"<{one}>\0".encode() for one in
+                              ("nobody@lists.example", "stranger@elsewhere.example", GARDEN)]  # fmt: skip
+    told = [data for data in it.words(b"D") if data.startswith(b"R")]
+    assert b"{rcpt_mailer}\0error\0" in told[0] and b"{rcpt_host}\x005.1.1\0" in told[0]
+    assert b"{rcpt_host}\x005.7.1\0" in told[1] and b"{rcpt_mailer}\0local\0" in told[2]
+
+
 def test_a_list_may_take_what_others_refuse(sqlite: Configuration) -> None:
     modes = {"mailing_list": {ROSES: {"spam": "tag"}}}
     with (
@@ -149,12 +278,12 @@ def test_a_milter_refuses_one_recipient_changes_bytes_and_recipients(sqlite: Con
         b"+<" + ROSES.encode() + b">\0", b"+<nobody@lists.example>\0", b"-<" + GARDEN.encode() + b">\0", b"c",
     ]  # fmt: skip
     it = Filter(answers={b"E": end})
-    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=30.0)) as house:
         assert to_several(house, [GARDEN], letter())[-1].startswith("250")
         [message] = queued()
         assert message["recipients"] == [ROSES]
-        assert message["prefix"].startswith(b"X-Seen: yes\r\n")
-        assert b"Subject: Turnips\r\n" in message["octets"] and message["octets"].endswith(b"\r\n\r\nNew body.\r\n")
+        assert b"Subject: Turnips\r\n" in message["octets"]
+        assert message["octets"].endswith(b"\r\nX-Seen: yes\r\n\r\nNew body.\r\n")
         it.once = {b"R": [b"y550 5.1.1 Not him\0"]}
         first, second, end_ = to_several(house, [GARDEN, ROSES], letter())
         assert (first, second[:3], end_[:3]) == ("550 5.1.1 Not him", "250", "250")
@@ -162,7 +291,7 @@ def test_a_milter_refuses_one_recipient_changes_bytes_and_recipients(sqlite: Con
 
 def test_what_a_milter_throws_away_is_accepted_kept_by_nobody_and_in_the_log(sqlite: Configuration) -> None:
     it = Filter(answers={b"E": [b"d"]})
-    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=30.0)) as house:
         assert to_several(house, [GARDEN], letter())[-1].startswith("250")
         assert queued() == []
         maillog.flush()
@@ -172,7 +301,7 @@ def test_what_a_milter_throws_away_is_accepted_kept_by_nobody_and_in_the_log(sql
 
 def test_a_message_from_which_a_milter_takes_every_recipient_goes_to_nobody(sqlite: Configuration) -> None:
     it = Filter(answers={b"E": [b"-<" + GARDEN.encode() + b">\0", b"c"]})
-    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=5.0)) as house:
+    with in_a_thread(it) as server, guarded(sqlite, m=Scanner(kind="milter", servers=[server], deadline=30.0)) as house:
         assert to_several(house, [GARDEN], letter())[-1].startswith("250")
         assert queued() == []
         maillog.flush()

@@ -146,6 +146,9 @@ class RecordingSession:
     def reset(self) -> None:
         self.resets += 1
 
+    def unknown(self, line: str) -> Reply | Awaitable[Reply]:
+        return self._answer(catalogue.UNKNOWN_COMMAND)
+
     def authenticate(self, mechanism: str, identity: str, password: str, authorization: str) -> Awaitable[Reply]:
         self.logins.append((mechanism, identity, password, authorization))
         return self._later(catalogue.AUTH_SUCCEEDED if password == "right" else catalogue.AUTH_FAILED)

@@ -13,7 +13,7 @@ from posthouse.authenticity.names import a_label, below
 from posthouse.authenticity.spf import Spf
 from posthouse.reception.evidence import Evidence
 from posthouse.smtp.reply import Reply
-from posthouse.smtp.session import TlsFacts
+from posthouse.smtp.session import ForwardPath, ReturnPath, TlsFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +88,30 @@ class Excess:
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
-    """What a milter wants changed: fields to put before the message, fields of the message to replace or remove
-    (`index` counts fields of that name from 1; None removes), a new body, another envelope."""
+class FieldEdit:
+    """One change of a header. `what`: "insert" before the field that has `place` others above it (ours count as one,
+    0 is the top), "append" at the end, or "change" field number `place` of this name, counted from 1 (0: all of them;
+    removed where `value` is None). `value` as it stands behind the colon."""
 
-    added: tuple[tuple[str, str], ...] = ()
-    changed: tuple[tuple[str, int, str | None], ...] = ()
+    what: str
+    name: str
+    value: str | None
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What a scanner wants changed: fields, one change after the other; a new body; another envelope."""
+
+    fields: tuple[FieldEdit, ...] = ()
     body: IO[bytes] | None = None  # to be read from its start; a large one lies in the scan spool without a name
-    return_path: str | None = None
-    recipients_added: tuple[str, ...] = ()
+    return_path: ReturnPath | None = None  # with the parameters that a milter gives it
+    recipients_added: tuple[ForwardPath, ...] = ()
     recipients_removed: tuple[str, ...] = ()
-    inserted: tuple[tuple[int, str, str], ...] = ()  # at a place in the message's header: before its field number n
 
     def __bool__(self) -> bool:
-        return any((self.added, self.changed, self.body is not None, self.return_path is not None,
-                    self.recipients_added, self.recipients_removed, self.inserted))  # fmt: skip
+        return any((self.fields, self.body is not None, self.return_path is not None, self.recipients_added,
+                    self.recipients_removed))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,7 @@ class Visit:
     role: str = "stranger"
     trusted: bool = False  # in relay_networks, or signed in
     account: str = ""  # the identity that signed in
+    mechanism: str = ""  # by which it signed in: PLAIN or LOGIN
     account_id: int | None = None
     rights: Rights | None = None  # of the account that signed in
     tls: TlsFacts | None = None

@@ -1,4 +1,4 @@
-"""A message as scanners see it and edit it: fields above, its own header, its body; a large body stays in its file."""
+"""A message as scanners see and edit it: fields above and below ours, its own header, its body (large: in its file)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from posthouse.content.spool import Spool, Spooled
 from posthouse.message.headers import MAX_HEADER, Fields
-from posthouse.reception.policy.facts import Edits
+from posthouse.reception.policy.facts import Edits, FieldEdit
 
 BLOCK = 64 * 1024
 MOST_VALUE = 64 * 1024  # octets of a field that a scanner adds
@@ -33,8 +33,17 @@ def field(name: str, value: str) -> bytes:
     return f"{name}:{_BLANK.sub('', folded)}\r\n".encode("utf-8", "surrogateescape")
 
 
+class _Gone(bytes):
+    """A field that was removed: it is counted until all changes are done."""
+
+
+def _left(fields: list[bytes]) -> list[bytes]:
+    return [raw for raw in fields if raw and not isinstance(raw, _Gone)]
+
+
 class Letter:
-    """One message. `above`: fields added by scanners; `prefix`: ours; then the message, edited field by field."""
+    """One message. `above`: fields that scanners put on top; `prefix`: ours, which they count as one; `below`: theirs
+    between it and the message; then the message, edited field by field."""
 
     def __init__(self, content: Spooled, prefix: bytes = b"") -> None:
         self.content, self.prefix = content, prefix
@@ -45,6 +54,7 @@ class Letter:
         self._separator = head[fields.header_end : fields.body_offset]
         self._body_at = fields.body_offset
         self.above: list[bytes] = []
+        self.below: list[bytes] = []
         self._edits = Edits()
         self.changed = False  # the message itself, not only what stands above it
 
@@ -54,50 +64,58 @@ class Letter:
         return self.content.size
 
     def named(self) -> Iterator[tuple[str, bytes]]:
-        """(name, raw value with its folding) of every field there is, those added above first."""
-        for raw in chain(self.above, self.fields):
+        """(name, raw value with its folding) of every field there is but ours, from the top."""
+        for raw in chain(self.above, self.below, self.fields):
             name, colon, value = raw.partition(b":")
             if colon:
                 yield name.decode("ascii", "replace").rstrip(), value.rstrip(b"\r\n")
 
     def apply(self, edits: Edits) -> None:
-        """Do what a scanner wants. Indexes count what was there before."""
-        if not edits:
-            return
-        count = len(self.above)
-        for name, index, value in edits.changed:
-            self._change(name.lower().encode("utf-8", "replace"), name, index, value, count)
-        top: list[bytes] = [field(name, value) for name, value in edits.added]
-        for position, name, value in edits.inserted:
-            if position <= count + 1:
-                top.insert(0, field(name, value))
+        """Do what a scanner wants, one change after the other. A removed field keeps its place until all is done, so
+        that numbers of fields of one name stay what they were, as Sendmail has it."""
+        for edit in edits.fields:
+            if edit.what == "change":
+                self._change(edit)
+            elif edit.what == "append":
+                self._append(edit)
             else:
-                self.fields.insert(position - count - 1, field(name, value))
-                self.changed = True
-        self.above = [raw for raw in chain(top, self.above) if raw]
-        self.fields = [raw for raw in self.fields if raw]
+                self._insert(edit)
+        self.above, self.below, self.fields = map(_left, (self.above, self.below, self.fields))
         if edits.body is not None:
             self._edits, self.changed = edits, True
 
-    def _change(self, key: bytes, name: str, index: int, value: str | None, count: int) -> None:
-        """Field number `index` of a name, 0: all of them; b"" keeps the place of a removed one."""
-        left = index
-        for place, raw in enumerate(chain(self.above[:count], self.fields)):
-            if raw.partition(b":")[0].rstrip().lower() != key:
-                continue
-            left -= 1
-            if index and left:
-                continue
-            written = raw.partition(b":")[0].decode("ascii", "replace").rstrip()
-            made = b"" if value is None else field(written, value)
-            if place < count:
-                self.above[place] = made
-            else:
-                self.fields[place - count], self.changed = made, True
-            if index:
-                return
-        if index and value is not None:  # changing what is not there adds it
-            self.above.insert(0, field(name, value))
+    def _insert(self, edit: FieldEdit) -> None:
+        made, place = field(edit.name, edit.value or ""), edit.place
+        if place <= len(self.above):
+            self.above.insert(place, made)
+            return
+        place -= len(self.above) + 1  # ours
+        if place <= len(self.below):
+            self.below.insert(place, made)
+        else:
+            self.fields.insert(place - len(self.below), made)
+            self.changed = True
+
+    def _append(self, edit: FieldEdit) -> None:
+        self.fields.append(field(edit.name, edit.value or ""))
+        self.changed = True
+
+    def _change(self, edit: FieldEdit) -> None:
+        key, left = edit.name.lower().encode("utf-8", "replace"), edit.place
+        for group in (self.above, self.below, self.fields):
+            for place, raw in enumerate(group):
+                if raw.partition(b":")[0].rstrip().lower() != key:
+                    continue
+                left -= 1
+                if edit.place and left:
+                    continue
+                written = raw.partition(b":")[0].decode("ascii", "replace").rstrip()
+                group[place] = _Gone(raw) if edit.value is None else field(written, edit.value)
+                self.changed = self.changed or group is self.fields
+                if edit.place:
+                    return
+        if edit.place and edit.value is not None:  # changing what is not there adds it
+            self._append(edit)
 
     def remove(self, doomed: Iterable[int]) -> None:
         """Remove fields of the message by their places."""
@@ -134,7 +152,7 @@ class Letter:
     def blocks(self, most: int = 0) -> Iterator[bytes]:
         """The whole, as a scanner that wants one file sees it; `most` octets of it, 0: all."""
         left = most or float("inf")
-        for block in chain((b"".join(self.above) + self.prefix + self.header(),), self.body()):
+        for block in chain((b"".join((*self.above, self.prefix, *self.below, self.header())),), self.body()):
             if len(block) > left:
                 block = block[: int(left)]
             left -= len(block)
@@ -145,7 +163,7 @@ class Letter:
 
     def length(self, most: int = 0) -> int:
         """Octets that `blocks` gives."""
-        head = sum(map(len, self.above)) + len(self.prefix) + len(self.header())
+        head = sum(map(len, chain(self.above, self.below))) + len(self.prefix) + len(self.header())
         replaced = self._edits.body
         if replaced is None:
             whole = head + self.content.size - self._body_at

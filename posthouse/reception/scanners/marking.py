@@ -13,6 +13,7 @@ from posthouse.content.spool import LARGE, Spooled
 from posthouse.reception.policy.facts import Scan
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.trace import HEADER_READ, header_of
+from posthouse.smtp.session import ForwardPath, ReturnPath
 
 SCORE, REPORT = "X-Spam-Score", "X-Spam-Report"
 MOST_BAR = 50
@@ -24,13 +25,15 @@ _SUSPICIOUS = (b"\nx-spam-", b"\nx-posthouse-", b"\nauthentication-results")
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A message as it will be kept: what goes above all of it, its content, and what milters did to the envelope."""
+    """A message as it will be kept: what goes above our fields and below them, its content, and what milters did to
+    the envelope."""
 
     prefix: bytes
     content: Spooled
-    return_path: str | None = None
-    added: tuple[str, ...] = ()
+    return_path: ReturnPath | None = None
+    added: tuple[ForwardPath, ...] = ()
     removed: tuple[str, ...] = ()
+    below: bytes = b""
 
 
 def tenths(score: float) -> int:
@@ -45,11 +48,11 @@ def bar(score: float) -> str:
 
 
 def fields(scans: Iterable[Scan], settings: dict[str, Scanner]) -> bytes:
-    """X-Spam-Score, and X-Spam-Report where there is one, for each score at its `tag_at` or above (D3)."""
+    """X-Spam-Score, and X-Spam-Report where there is one, for each score above its `tag_at` (D3)."""
     made: list[str] = []
     for scan in scans:
         known = settings.get(scan.scanner)
-        if known is None or scan.score is None or tenths(scan.score) < tenths(known.tag_at):
+        if known is None or scan.score is None or tenths(scan.score) <= tenths(known.tag_at):
             continue
         made.append(f"{SCORE}: {scan.score:.1f} ({bar(scan.score)})\r\n")
         if scan.report and known.report != "none":
@@ -119,28 +122,28 @@ async def finished(
         else:
             kept = await asyncio.get_running_loop().run_in_executor(None, letter.kept, folder, LARGE)
     added, removed, return_path = _envelope(scans)
-    return Finished(marks + b"".join(letter.above), kept, return_path, added, removed)
+    return Finished(marks + b"".join(letter.above), kept, return_path, added, removed, b"".join(letter.below))
 
 
 def _head(content: Spooled) -> bytes:
     return content.octets if content.octets is not None else content.head(HEADER_READ)
 
 
-def _envelope(scans: Iterable[Scan]) -> tuple[tuple[str, ...], tuple[str, ...], str | None]:
+def _envelope(scans: Iterable[Scan]) -> tuple[tuple[ForwardPath, ...], tuple[str, ...], ReturnPath | None]:
     """Recipients added and removed, and another return path: the last word on each counts."""
-    added: dict[str, None] = {}
+    added: dict[str, ForwardPath] = {}
     removed: dict[str, None] = {}
     return_path = None
     for scan in scans:
         for address in scan.edits.recipients_removed:
             added.pop(address, None)
             removed[address] = None
-        for address in scan.edits.recipients_added:
-            removed.pop(address, None)
-            added[address] = None
+        for path in scan.edits.recipients_added:
+            removed.pop(path.address, None)
+            added[path.address] = path
         if scan.edits.return_path is not None:
             return_path = scan.edits.return_path
-    return tuple(added), tuple(removed), return_path
+    return tuple(added.values()), tuple(removed), return_path
 
 
 def words(scans: Iterable[Scan]) -> str:

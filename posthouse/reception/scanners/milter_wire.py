@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from collections.abc import Iterable, Iterator
 
@@ -12,14 +13,16 @@ from posthouse.smtp.reply import MalformedReply, Reply, parse_reply
 
 VERSION = 6
 OLDEST = 2
+KNOWS_UNKNOWN, KNOWS_DATA = 3, 4  # the versions that brought these events: older filters hang up when they hear them
 CHUNK = 65_535  # octets of a body in one packet
 MOST_PACKET = 1024 * 1024 + 1
+MOST_PROGRESS = 10_000  # reports of progress before an answer
 HEAD = struct.Struct("!Ic")  # length of what follows it, command
 NUMBER = struct.Struct("!I")
 OPTIONS = struct.Struct("!III")  # version, actions, steps
 
 # What we say
-NEGOTIATE, MACRO, CONNECT, HELO, MAIL, RCPT, DATA = b"O", b"D", b"C", b"H", b"M", b"R", b"T"
+NEGOTIATE, MACRO, CONNECT, HELO, MAIL, RCPT, DATA, UNKNOWN = b"O", b"D", b"C", b"H", b"M", b"R", b"T", b"U"
 HEADER, END_OF_HEADER, BODY, END_OF_BODY, ABORT, QUIT = b"L", b"N", b"B", b"E", b"A", b"Q"
 
 # What a filter answers
@@ -30,18 +33,18 @@ ADD_RECIPIENT, ADD_RECIPIENT_WITH, REMOVE_RECIPIENT, CHANGE_FROM, QUARANTINE = b
 
 # What a filter may do: all of it (add and change fields, body, recipients, return path; quarantine; name macros)
 ACTIONS = 0x1FF
-# Steps a filter may leave out (NO_), steps it does not answer (SILENT_), and what it understands
-NO_CONNECT, NO_HELO, NO_MAIL, NO_RCPT, NO_BODY, NO_HEADERS, NO_END_OF_HEADER, NO_DATA = (
-    0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x40, 0x200,
+# Steps a filter may leave out (NO_), steps it does not answer (SILENT_), and what it understands or wants besides
+NO_CONNECT, NO_HELO, NO_MAIL, NO_RCPT, NO_BODY, NO_HEADERS, NO_END_OF_HEADER, NO_UNKNOWN, NO_DATA = (
+    0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x40, 0x100, 0x200,
 )  # fmt: skip
 SILENT_HEADER, SILENT_CONNECT, SILENT_HELO, SILENT_MAIL, SILENT_RCPT, SILENT_DATA, SILENT_END_OF_HEADER, SILENT_BODY = (
     0x80, 0x1000, 0x2000, 0x4000, 0x8000, 0x10000, 0x40000, 0x80000,
 )  # fmt: skip
-UNDERSTANDS_SKIP, LEADING_SPACE = 0x400, 0x100000
-# Offered: every step above and unknown commands (0x100, 0x20000), which no filter of ours is asked about. Refused
-# recipients (0x800) are not offered: a filter hears of those that routing took.
-STEPS = 0x1FFFFF & ~0x800
+SILENT_UNKNOWN = 0x20000
+UNDERSTANDS_SKIP, REFUSED_RECIPIENTS, LEADING_SPACE = 0x400, 0x800, 0x100000
+STEPS = 0x1FFFFF  # all of them are offered
 
+_PERCENT = re.compile(rb"%(%?)")
 _STAGES = {0: CONNECT, 1: HELO, 2: MAIL, 3: RCPT, 4: DATA, 5: END_OF_BODY, 6: END_OF_HEADER}
 
 
@@ -90,12 +93,28 @@ def numbered(data: bytes) -> tuple[int, str, str]:
     return index, name.decode("ascii", "replace"), value.rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
+def masked(version: int, steps: int) -> int:
+    """The steps as a filter of this version means them: what it cannot know it wants to hear nothing of."""
+    if version < KNOWS_UNKNOWN:
+        steps |= NO_UNKNOWN
+    return steps | NO_DATA if version < KNOWS_DATA else steps
+
+
 async def receive(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     """(command, data) of the next packet. Raises ScannerError, asyncio.IncompleteReadError."""
     length, command = HEAD.unpack(await reader.readexactly(HEAD.size))
     if not 1 <= length <= MOST_PACKET:
         raise ScannerError(f"its packet has {length} octets: that is not the milter protocol")
     return command, await reader.readexactly(length - 1)
+
+
+async def decision(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The next packet that is no report of progress. Raises ScannerError, asyncio.IncompleteReadError."""
+    for _ in range(MOST_PROGRESS):
+        command, data = await receive(reader)
+        if command != PROGRESS:
+            return command, data
+    raise ScannerError("it reports progress without end")
 
 
 def reply_of(command: bytes, data: bytes) -> Reply:
@@ -105,7 +124,9 @@ def reply_of(command: bytes, data: bytes) -> Reply:
     if command == SHUTDOWN:
         return catalogue.SHUTTING_DOWN
     if command == REPLY:
-        lines = [line for line in data.rstrip(b"\0").replace(b"\r\n", b"\n").split(b"\n") if line]
+        # Sendmail takes these words for a format, so filters double each %; one alone means nothing
+        plain = _PERCENT.sub(rb"\1", data.rstrip(b"\0").replace(b"\r\n", b"\n"))
+        lines = [line for line in plain.split(b"\n") if line]
         try:
             said = parse_reply(lines) if lines else catalogue.DEFERRED_BY_POLICY
         except MalformedReply:

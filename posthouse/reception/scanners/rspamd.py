@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from posthouse.configuration import Scanner
-from posthouse.reception.policy.facts import Edits, Facts, Scan
+from posthouse.reception.policy.facts import Edits, Facts, FieldEdit, Scan
 from posthouse.reception.scanners.http import post
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.wire import ScannerError, Wire
@@ -27,7 +27,7 @@ async def ask(wire: Wire, name: str, settings: Scanner, letter: Letter, user: st
     try:
         said = json.loads(body, parse_constant=_zero)
         return _read(name, said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ArithmeticError) as error:
         raise ScannerError("its answer cannot be read") from error
 
 
@@ -83,12 +83,14 @@ def _read(name: str, said: dict[str, Any]) -> Scan:
 def _edits(milter: dict[str, Any]) -> Edits:
     """`add_headers` maps a name to a text, to {"value", "order"} or to a list of these; `remove_headers` to an index,
     0 for all of them."""
-    added: list[tuple[str, str]] = []
+    removed = [
+        FieldEdit("change", str(name), None, max(0, int(index)))
+        for name, index in (milter.get("remove_headers") or {}).items()
+    ]
+    added: list[FieldEdit] = []
     for name, values in (milter.get("add_headers") or {}).items():
         for value in values if isinstance(values, list) else [values]:
             text = value.get("value", "") if isinstance(value, dict) else value
-            added.append((str(name), f" {text}"))
-    changed: list[tuple[str, int, str | None]] = [
-        (str(name), max(0, int(index)), None) for name, index in (milter.get("remove_headers") or {}).items()
-    ]
-    return Edits(added=tuple(added[:MOST_FIELDS]), changed=tuple(changed[:MOST_FIELDS]))
+            added.append(FieldEdit("insert", str(name), f" {text}"))
+    # each goes to the top, so the first of them goes there last
+    return Edits((*removed[:MOST_FIELDS], *reversed(added[:MOST_FIELDS])))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from posthouse import maillog
@@ -18,13 +19,16 @@ from posthouse.reception.scanners import clamav, rspamd, spamd
 from posthouse.reception.scanners.escort import Escort
 from posthouse.reception.scanners.letter import Letter
 from posthouse.reception.scanners.marking import letter_of, tenths
-from posthouse.reception.scanners.milter import Milter
+from posthouse.reception.scanners.milter import Milter, Terms
 from posthouse.reception.scanners.wire import Nobody, Servers, Wire
 from posthouse.reception.trace import hops_and_id
 from posthouse.smtp import catalogue
 
 _log = logging.getLogger(__name__)
 _LAST_WORDS = ("refuse", "defer", "discard")  # behind these nobody else is asked
+
+
+MOST_PARTS = 10  # scans of one message for its recipients' different wishes; those beyond share the site's
 
 
 class _One:
@@ -65,10 +69,14 @@ class Scanners:
 
     def __init__(self, settings: dict[str, Scanner], configuration: Configuration, clock: Callable[[], float]) -> None:
         self._all = [_One(name, one, configuration, clock) for name, one in settings.items()]
-        self._milters = [one for one in self._all if one.settings.kind == "milter"]
         self._configuration, self._host, self._clock = configuration, configuration.host, clock
-        self._folder = configuration.data / configuration.scanning.directory
-        self._most = configuration.limits.message_size
+        self.patience = configuration.scanning.patience
+        folder, most = configuration.data / configuration.scanning.directory, configuration.limits.message_size
+        self._milters = [
+            (one, Terms(one.name, one.settings, one.servers, self._host, folder, most))
+            for one in self._all
+            if one.settings.kind == "milter"
+        ]
         self._choosy = [one for one in self._all if not one.everybody]
         self._per_user = any(one.settings.per_user for one in self._all)
 
@@ -90,30 +98,46 @@ class Scanners:
         """A client is here; None when no milter looks at it."""
         if not self._milters:
             return None
-        chosen = [
-            (Milter(one.name, one.settings, one.servers, self._host, self._folder, self._most, visit), one.wants)
-            for one in self._milters
-            if one.looks_at(visit)
-        ]
+        chosen = [(Milter(terms, visit), one.wants) for one, terms in self._milters if one.looks_at(visit)]
         return Escort(visit, chosen) if chosen else None
 
+    def parts(self, recipients: Iterable[str]) -> list[list[str]]:
+        """Recipients who are scanned alike, together: at most MOST_PARTS lists, the last one with all that are left,
+        for whom the preferences of the site hold then."""
+        groups: dict[Hashable, list[str]] = {}
+        for one in recipients:
+            groups.setdefault(self.group(one), []).append(one)
+        lists = list(groups.values())
+        if len(lists) > MOST_PARTS:
+            lists[MOST_PARTS - 1 :] = [[one for rest in lists[MOST_PARTS - 1 :] for one in rest]]
+        return lists
+
     async def scan(
-        self, facts: Facts, content: Spooled, trace_prefix: bytes, escort: Escort | None = None
-    ) -> tuple[Scan, ...]:
+        self, facts: Facts, content: Spooled, trace_prefix: bytes, escort: Escort | None = None,
+        until: float | None = None,
+    ) -> tuple[Scan, ...]:  # fmt: skip
         """What each says of the message, in the order of the file; () when none looks at it. Never raises.
 
-        `trace_prefix`: the fields of ours that will stand above it. Each sees what those before it added.
+        `trace_prefix`: the fields of ours that will stand above it. Each sees what those before it added. `until`, on
+        the event loop's clock: whoever has not answered by then counts as down; without it `[scanning] patience` from
+        now on.
         """
         chosen = [one for one in self._all if one.looks_at(facts.visit)]
         if not chosen:
             return ()
         letter = letter_of(content, trace_prefix, self._configuration, facts.visit.role != "relay")
         scans: list[Scan] = []
+        until = asyncio.get_running_loop().time() + self.patience if until is None else until
         for one in chosen:
             if not any(one.wants(recipient) for recipient in facts.recipients):
                 continue
+            scan: Scan | None
             try:
-                scan = await self._ask(one, facts, letter, escort)
+                async with asyncio.timeout_at(until):
+                    scan = await self._ask(one, facts, letter, escort)
+            except TimeoutError:
+                why = f"the {self.patience:g} seconds for all scanners were over"
+                scan = self._unscanned(one, facts, why, why)
             except Exception:
                 _log.exception("Scanner %s was left out for a fault of ours", one.name)
                 scan = self._unscanned(one, facts, "a fault of ours", "a fault of ours, see standard error")
@@ -131,7 +155,7 @@ class Scanners:
         if settings.most and letter.size > settings.most and settings.larger == "skip":
             return Scan(one.name, "skipped", words=f"larger than {settings.most} octets")
         user = settings.user
-        if settings.per_user and len(facts.recipients) == 1:
+        if settings.per_user and len(set(facts.recipients)) == 1:
             user = facts.recipients[0]
 
         async def question(wire: Wire) -> Scan:
@@ -180,7 +204,7 @@ class Scanners:
 
 def _weighed(scan: Scan, settings: Scanner) -> Scan:
     """The scan with our threshold applied and the reply that names what was found (D4)."""
-    if scan.score is not None and tenths(scan.score) >= tenths(settings.refuse_at) and scan.result == "clean":
+    if scan.score is not None and tenths(scan.score) > tenths(settings.refuse_at) and scan.result == "clean":
         scan = replace(scan, result="spam")
     if scan.result == "spam" and scan.reply is None and scan.score is not None:
         return replace(scan, reply=catalogue.SPAM.with_text(f"This message scored {scan.score:.1f} spam points"))

@@ -14,7 +14,8 @@ from posthouse.reception.scanners.wire import ScannerError, Wire, to_the_end
 _WORD = {"full": "REPORT", "symbols": "SYMBOLS", "none": "CHECK"}
 _STATUS = re.compile(rb"SPAMD/\d+\.\d+ (\d+) ([^\r\n]{0,80})")
 _SPAM = re.compile(
-    rb"spam:[ \t]*(?:true|yes|false|no)[ \t]*;[ \t]*(-?\d+(?:\.\d+)?)[ \t]*/[ \t]*(-?\d+(?:\.\d+)?)", re.I
+    rb"spam:[ \t]*(?:true|yes|false|no)[ \t]*;[ \t]*(-?\d{1,9}(?:\.\d{1,9})?)[ \t]*/[ \t]*(-?\d{1,9}(?:\.\d{1,9})?)",
+    re.I,
 )
 _RULE = re.compile(r"^[* ]*-?\d+(?:\.\d+)? ([A-Z][A-Z0-9_]{2,60})\b", re.MULTILINE)
 MOST_SYMBOLS = 200

@@ -163,6 +163,10 @@ class Servers:
                 if wire is not None:
                     wire.close()
                 self.failed(server, reason_of(error), tries)
+            except asyncio.CancelledError:
+                if wire is not None:
+                    wire.close()
+                raise
             else:
                 self._failed.pop(server, None)
                 return wire, server, tries
