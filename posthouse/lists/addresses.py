@@ -134,5 +134,17 @@ def list_pk(mailing_list: int | str) -> int:
     name, _, host = mailing_list.strip().lower().rpartition("@")
     found = _found(host, name, name).get(name)
     if found is None:
-        raise NoSuchList(f"there is no mailing list {mailing_list}")
+        raise NoSuchList(f"there is no mailing list {mailing_list}", mailing_list)
     return found[0]
+
+
+def namesakes(asked: str) -> list[str]:
+    """Lists of this name in whatever domain, three at most: a hint for the postmaster who left the domain out."""
+    name, at, host = asked.strip().lower().rpartition("@")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT l.list_name, d.name FROM lists_mailinglist l JOIN directory_domain d ON d.id = l.domain_id "
+            "WHERE l.list_name = %s AND l.removed_at IS NULL ORDER BY d.name LIMIT 3",
+            [name if at else host],
+        )
+        return [f"{own}@{domain}" for own, domain in cursor.fetchall()]

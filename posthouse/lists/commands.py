@@ -20,6 +20,7 @@ APPROVE, REJECT, DISCARD, MEMBERS, ADD, REMOVE = "approve", "reject", "discard",
 OF_STAFF = frozenset({APPROVE, REJECT, DISCARD, MEMBERS, ADD, REMOVE})
 CONFIRMED_FIRST = frozenset({SET, APPROVE, REJECT, DISCARD, ADD, REMOVE})  # a From field alone is never enough
 
+MISUSED = "misused"  # `set` with a value that its setting does not know
 ASKED_FOR = "asked for"  # help that somebody wanted, not what an odd message gets
 
 _REPLY_MARK = re.compile(r"(?:\s*(?:re|aw|sv|antw|vs|fwd?|wg)\s*:)+\s*", re.IGNORECASE)
@@ -149,12 +150,25 @@ def _numbered(act: str, rest: str) -> Command | None:
 def _setting(rest: str) -> Command | None:
     name, _, value = rest.lower().replace("=", " ").partition(" ")
     value = value.strip()
+    if not name or (name, value) == ("show", ""):  # as Mailman 2 understood it
+        return Command(OPTIONS)
     if name not in SETTABLE:
         return None
     values = SETTABLE[name][1]
     known = value in values if values is not None else _LANGUAGE.fullmatch(value) is not None
     known = known or (name == "delivery" and UNTIL.fullmatch(value) is not None)
-    return Command(SET, f"{name} {value}") if known else None
+    if not known:
+        return Command(MISUSED, name) if len(value.split()) <= 2 else None
+    return Command(SET, f"{name} {value}")
+
+
+def values_of(name: str) -> str:
+    """What `set` takes behind this name, as words."""
+    values = SETTABLE[name][1]
+    taken = list(values) if values is not None else ["fr", "en"]
+    if name == "delivery":
+        taken.append("until 2030-08-31")
+    return ", ".join(taken)
 
 
 def options_of(rest: str) -> tuple[str, dict[str, str | bool]]:

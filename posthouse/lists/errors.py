@@ -8,7 +8,11 @@ class ListError(Exception):
 
 
 class NoSuchList(ListError):
-    """There is no mailing list with this address."""
+    """There is no mailing list with this address. `asked`: the address, where it is known."""
+
+    def __init__(self, text: str, asked: str = "") -> None:
+        super().__init__(text)
+        self.asked = asked
 
 
 class ListExists(ListError):

@@ -14,7 +14,7 @@ from posthouse.directory import alias_files
 from posthouse.directory import aliases as directory_aliases
 from posthouse.directory.models import Domain
 from posthouse.lists import settings
-from posthouse.lists.addresses import list_pk
+from posthouse.lists.addresses import SUFFIXES, list_pk
 from posthouse.lists.errors import BadName, ListExists, NoSuchList
 from posthouse.lists.models import MEMBER, MODERATOR, OWNER, HeldPosting, MailingList, Membership
 from posthouse.lists.people_models import ListAlias
@@ -84,7 +84,20 @@ def free(name: str, host: str, own: int = 0) -> Domain:
         raise ListExists(f"{name}@{host} is another address of {show(alias.mailing_list_id).address}; remove it first")
     if any(name in known for known in (directory_aliases.find(host, name, name), _in_file(host))):
         raise ListExists(f"{name}@{host} is an alias, which would hide the list; remove it first")
+    _beside_others(name, domain, own)
     return domain
+
+
+def _beside_others(name: str, domain: Domain, own: int) -> None:
+    """Refuse a name that would take mail for an address of another list, or lose its own: a list that is really named
+    garden-join would be written to by all who want to join the list garden."""
+    lists = MailingList.objects.filter(domain=domain).exclude(pk=own)
+    base, _, suffix = name.rpartition("-")
+    if suffix in SUFFIXES and lists.filter(list_name=base).exists():
+        raise ListExists(f"{name}@{domain.name} is an address of the list {base}@{domain.name}")
+    taken = lists.filter(list_name__in=[f"{name}-{word}" for word in SUFFIXES]).order_by("list_name").first()
+    if taken is not None:
+        raise ListExists(f"{taken.address} would be an address of this list, and is the name of another")
 
 
 def _in_file(host: str) -> Collection[str]:

@@ -7,7 +7,16 @@ from posthouse.address import AddressError, key_of
 from posthouse.lists import commanding, notices, subscription
 from posthouse.lists.addresses import CONFIRM, JOIN, LEAVE
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
-from posthouse.lists.commands import CONFIRMED_FIRST, HELP, OF_STAFF, Command, commands_in, options_of
+from posthouse.lists.commands import (
+    CONFIRMED_FIRST,
+    HELP,
+    MISUSED,
+    OF_STAFF,
+    Command,
+    commands_in,
+    options_of,
+    values_of,
+)
 from posthouse.lists.errors import BadAddress, JoiningClosed, TokenSpent
 from posthouse.lists.manners import is_automatic
 from posthouse.lists.models import MailingList
@@ -30,6 +39,10 @@ def take(mailing_list: MailingList, arrived: Arrived, role: str, detail: str, no
     for command in commands_in(arrived, role, detail):
         if command.act in (JOIN, LEAVE, CONFIRM, HELP):
             done.append(_obey(mailing_list, arrived, command, now))
+        elif command.act == MISUSED:
+            told.append(
+                f"> set {command.rest}\n    Not done: {command.rest} takes one of these: {values_of(command.rest)}."
+            )
         elif command.act in OF_STAFF and not commanding.is_staff(mailing_list, address):
             told.append(f"> {command.act}\n    Not done: {commanding.NOT_FOR_YOU}.")
         elif command.act in CONFIRMED_FIRST:

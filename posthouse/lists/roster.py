@@ -133,14 +133,24 @@ def add_lines(
 
 
 def people_in(lines: Iterable[str]) -> Iterator[tuple[int, str, str]]:
-    """(line, name, address as written) of lines of text: an address or `Name <address>`; # comments pass."""
+    """(line, name, address as written) of lines of text: an address, `Name <address>`, `address (Name)`, several of
+    them with commas or semicolons between, or a name and an address with a tab between; # comments pass."""
     for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("\ufeff").strip()
         if not text or text.startswith("#"):
             continue
-        found = mailboxes(text) if "<" in text or "," in text else []
+        found = mailboxes(text) if any(mark in text for mark in "<,;(") else _tabbed(text)
         for name, address in found or [("", text)]:
             yield number, name, address
+
+
+def _tabbed(text: str) -> list[tuple[str, str]]:
+    """What a line copied from a spreadsheet says: the one cell with an @ is the address, the others the name."""
+    cells = [cell.strip() for cell in text.split("\t")]
+    found = [cell for cell in cells if "@" in cell]
+    if len(found) != 1:
+        return []
+    return [(" ".join(cell for cell in cells if cell and "@" not in cell), found[0])]
 
 
 def _add_numbered(

@@ -65,8 +65,9 @@ def cli(context: click.Context, path: str | None) -> None:
         return
     configuration.activate(configuration.load(configuration.find(path)))
     if context.invoked_subcommand != "check-config":
-        from posthouse import database
+        from posthouse import database, maillog
 
+        maillog.quiet(context.invoked_subcommand != "serve")  # a person's terminal is no log; the database keeps it
         database.setup()
 
 

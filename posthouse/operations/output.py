@@ -112,26 +112,50 @@ def answers(command: Command) -> Command:
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, KeyboardInterrupt):
             raise
         except database.Unavailable as error:
-            fail(f"the database cannot be used: {error}", UNAVAILABLE)
+            fail(f"the database cannot be used: {error}{_where()}", UNAVAILABLE)
         except (DatabaseError, InterfaceError) as error:
             text = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
             if "no such table" in text or "does not exist" in text:
                 fail("the database is not set up; run: posthouse migrate", UNAVAILABLE)
-            fail(f"the database cannot be used: {text}", UNAVAILABLE)
+            fail(f"the database cannot be used: {text}{_where()}", UNAVAILABLE)
+        except UnicodeDecodeError as error:
+            odd = error.object[error.start : error.start + 1].hex()
+            fail(f"the input is not UTF-8 (octet {odd}); save it so, or convert it: iconv -f LATIN1 -t UTF-8 FILE")
         except LookupError as error:
             fail(str(error.args[0]) if error.args else str(error), NOT_FOUND)
         except OSError as error:
             fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), REFUSED)
         except Exception as error:
             if type(error).__module__.startswith("posthouse.") or isinstance(error, ValueError):
-                fail(
-                    str(error), NOT_FOUND if type(error).__name__.startswith(("Unknown", "NoSuch", "Gone")) else REFUSED
-                )
+                missing = type(error).__name__.startswith(("Unknown", "NoSuch", "Gone"))
+                fail(f"{error}{_hint(error)}", NOT_FOUND if missing else REFUSED)
             raise
         finally:
             database.close()
 
     return wrapped  # type: ignore[return-value]
+
+
+def _where() -> str:
+    """Said where the database cannot be used: the most frequent reason is a command in a directory of its own."""
+    from posthouse import configuration
+
+    context = click.get_current_context(silent=True)
+    named = context.find_root().params.get("path") if context else None
+    if configuration.find(named) is not None:
+        return ""
+    return "; no configuration file was found from here: name one with --config FILE, or in POSTHOUSE_CONFIG"
+
+
+def _hint(error: Exception) -> str:
+    """What the person may have meant, where the error knows what they asked for: often the domain is left out."""
+    asked = getattr(error, "asked", "")
+    if not asked:
+        return ""
+    from posthouse.lists import addresses
+
+    found = addresses.namesakes(asked)
+    return f"; there is {' and '.join(found)}" if found else ""
 
 
 class Progress:

@@ -49,8 +49,12 @@ def confirms(author: str, now: int = NOW) -> str:
         ("set digest=plain", Command("set", "digest plain")),
         ("set language pt-BR", Command("set", "language pt-br")),
         ("set delivery until 2030-08-31", Command("set", "delivery until 2030-08-31")),
-        ("set delivery until tomorrow", None),
-        ("set delivery sometimes", None),
+        ("set delivery until tomorrow", Command("misused", "delivery")),
+        ("set delivery sometimes", Command("misused", "delivery")),
+        ("set digest", Command("misused", "digest")),
+        ("set digest as you like it", None),
+        ("set", Command("options")),
+        ("set show", Command("options")),
         ("set fire to it", None),
         ("who", Command("who")),
         ("who are you and what do you want", None),
@@ -123,6 +127,16 @@ def test_settings_of_a_member_change_when_the_address_confirms() -> None:
     assert facts.hide_address
     posts(BEN)
     assert copies() == [BEN]
+
+
+@sqlite
+def test_who_sets_something_wrong_is_told_what_there_is() -> None:
+    has_list(members=[ANA])
+    writes(REQUEST, "set digest weekly", author=ANA)
+    assert "digest takes one of these: no, off, mime, plain, summary" in answer(ANA)
+    assert "weekly" not in answer(ANA)  # what a stranger wrote is not sent to an address that may be forged
+    writes(REQUEST, "set", author=ANA)
+    assert "delivery    on" in answer(ANA)
 
 
 @sqlite

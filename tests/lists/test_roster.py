@@ -78,6 +78,20 @@ def test_lines_of_a_file_may_carry_names_and_remarks() -> None:
 
 
 @sqlite
+def test_lines_may_come_from_other_programs() -> None:
+    has_list()
+    lines = [
+        "ana@far.example (Ana Lima)\n",
+        "ben@far.example;\n",
+        "Dan\tdan@far.example\r\n",
+        "e@x.example; f@x.example\n",
+    ]
+    assert roster.add_lines(GARDEN, [*lines, "one@x.example\ttwo@x.example\n"]).added == 5
+    names = {one.address: one.display_name for one in roster.members(GARDEN)}
+    assert names == {ANA: "Ana Lima", BEN: "", "dan@far.example": "Dan", "e@x.example": "", "f@x.example": ""}
+
+
+@sqlite
 def test_a_name_given_later_fills_an_empty_one_and_never_replaces_one() -> None:
     has_list(members=[ANA])
     roster.add(GARDEN, ANA, "Ana Lee", role="moderator")

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from posthouse import configuration
@@ -133,7 +134,10 @@ def test_exit_codes_and_sentences_say_what_was_wrong(house: House, outside: Outs
     house.has_list(GARDEN, members=[ANA])
     for words, code, sentence in (
         (["lists", "show", "nothing@lists.example"], 3, "nothing@lists.example"),
+        (["lists", "show", "garden"], 3, f"there is no mailing list garden; there is {GARDEN}"),
         (["lists", "set", GARDEN, "colour=red"], 1, "'colour' is not a setting"),
+        (["lists", "set", GARDEN, "subject_prefx=[x]"], 1, "did you mean subject_prefix"),
+        (["lists", "resume", GARDEN], 0, f"{GARDEN} is active already"),
         (["lists", "set", GARDEN, "advertised=perhaps"], 1, "yes or no"),
         (["lists", "create", GARDEN, "--owner", OWEN], 1, GARDEN),
         (["lists", "create", "x@nowhere.example", "--owner", OWEN], 3, "nowhere.example"),
@@ -149,6 +153,33 @@ def test_exit_codes_and_sentences_say_what_was_wrong(house: House, outside: Outs
         assert (ran.exit_code, sentence in ran.output, "Traceback" in ran.output) == (code, True, False), (
             words, ran.exit_code, ran.output,
         )  # fmt: skip
+
+
+def test_a_file_in_another_charset_and_a_directory_without_configuration_are_named(
+    house: House, tmp_path: Path
+) -> None:
+    house.has_list(GARDEN)
+    (tmp_path / "members.txt").write_bytes("Émile <emile@far.example>\n".encode("latin-1"))
+    ran = house.runs("members", "add", GARDEN, "--file", str(tmp_path / "members.txt"))
+    assert (ran.exit_code, "is not UTF-8 (octet c9)" in ran.stderr) == (1, True), ran.output
+    alone = {name: value for name, value in os.environ.items() if name != "POSTHOUSE_CONFIG"}
+    ran_alone = subprocess.run(
+        [sys.executable, "-m", "posthouse", "lists", "list"],
+        env=alone, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran_alone.returncode == 4 and "name one with --config FILE" in ran_alone.stderr, ran_alone
+
+
+def test_what_a_command_does_to_mail_is_not_logged_to_the_terminal(house: House) -> None:
+    house.has_list(GARDEN)
+    path = house.configuration.data / configuration.FILE_NAME
+    house.runs("status")  # writes the configuration
+    ran = subprocess.run(
+        [sys.executable, "-m", "posthouse", "lists", "pause", GARDEN],
+        env={**os.environ, "POSTHOUSE_CONFIG": str(path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, ""), ran
+    assert "enqueued" in house.runs("trace", OWEN).stdout
 
 
 def test_the_program_itself_ends_with_these_codes(house: House) -> None:

@@ -5,6 +5,7 @@ The documentation for owners is generated from these tables. A setting is in a t
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 from posthouse.lists.errors import BadSetting
@@ -47,7 +48,9 @@ def parse(name: str, text: str) -> Value:
     """The value of a setting from text. Raises BadSetting with the rule."""
     setting = BY_NAME.get(name)
     if setting is None:
-        raise BadSetting(f"{name!r} is not a setting of a list; known are {', '.join(sorted(BY_NAME))}")
+        near = difflib.get_close_matches(name.lower(), BY_NAME, n=3)
+        perhaps = f"; did you mean {' or '.join(near)}?" if near else "; `posthouse lists show LIST` shows them all"
+        raise BadSetting(f"{name!r} is not a setting of a list{perhaps}")
     return parsed(setting, text)
 
 

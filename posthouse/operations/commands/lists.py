@@ -128,9 +128,12 @@ def alias(address: str, alias: str, gone: bool, as_json: bool) -> None:
 def _state(address: str, state: str, reason: str, as_json: bool) -> None:
     from posthouse.lists import creation
 
+    before = creation.show(address).state
     made = creation.set_state(address, state, reason)
     if as_json:
         say_json(made)
+    elif before == made.state:
+        click.echo(f"{made.address} is {made.state} already.")
     else:
         click.echo(f"{made.address} is {made.state} now; its owners are told.")
 
