@@ -339,7 +339,7 @@ class Notified(models.Model):
 
     class Meta:
         db_table = "lists_notified"
-        indexes = [models.Index("mailing_list", "address", "at", name="notified_of")]
+        indexes = [models.Index("address", "mailing_list", "at", name="notified_to")]
 
 
 # The tables of further areas; imported here so that Django finds them.

@@ -20,6 +20,7 @@ from posthouse.queue.enqueue import Arrival, enqueue
 from posthouse.queue.identity import name_of, new_queue_id
 
 MOST_A_DAY = 10  # automatic answers that one address gets from one list
+MOST_OF_ALL = 30  # and from all lists together: anybody can write in its name to as many lists as there are
 NO_MORE = "no-more-today"
 _DAY = timedelta(days=1)
 
@@ -44,9 +45,9 @@ def send(
     Everybody gets it in their own language: one message for each language, text and simple HTML.
     It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
     it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
-    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list,
-    and then is told, once, that there are no more today; `return_path`: of a probe alone, whose bounce is what it is
-    sent for; `extra`: further header fields.
+    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list, and then is told, once, that there
+    are no more today, and at most MOST_OF_ALL from all lists; `return_path`: of a probe alone, whose bounce
+    is what it is sent for; `extra`: further header fields.
     """
     reached = list(to) or accounts.superuser_addresses()
     if bounded:
@@ -124,19 +125,24 @@ def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOS
     since = moment(now) - _DAY
     Notified.objects.filter(at__lt=since).delete()
     counted = Notified.objects.filter(mailing_list=row, address=key)
-    if (counted.filter(kind=kind) if not key else counted).count() >= most:
+    if (counted.filter(kind=kind) if not key else counted).count() >= most or _has_enough(key):
         return False
     Notified.objects.create(mailing_list=row, address=key, kind=kind, at=moment(now))
     return True
 
 
+def _has_enough(key: str) -> bool:
+    """Whether this address got its automatic messages of today from all lists together."""
+    return bool(key) and Notified.objects.filter(address=key).exclude(kind=NO_MORE).count() >= MOST_OF_ALL
+
+
 def _tell_of_the_end(row: MailingList, addresses: Sequence[str], now: int) -> None:
-    """Tell, once a day, who gets no further automatic messages today."""
+    """Tell, once a day, who gets no further automatic messages of this list today; of all lists ends in silence."""
     since = moment(now) - _DAY
     for address in addresses:
         key = _key(address)
         told = Notified.objects.filter(mailing_list=row, address=key, kind=NO_MORE, at__gte=since)
-        if not key or told.exists():
+        if not key or told.exists() or _has_enough(key):
             continue
         Notified.objects.create(mailing_list=row, address=key, kind=NO_MORE, at=moment(now))
         send(row, NO_MORE, [address], {"count": str(MOST_A_DAY)}, now=now)
@@ -158,4 +164,4 @@ def _key(address: str) -> str:
         return ""
 
 
-__all__ = ["MOST_A_DAY", "TEMPLATES", "allowed", "placeholders", "render", "send"]
+__all__ = ["MOST_A_DAY", "MOST_OF_ALL", "TEMPLATES", "allowed", "placeholders", "render", "send"]

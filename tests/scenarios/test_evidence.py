@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import smtplib
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from posthouse.authenticity.dkim_signing import sign
 from posthouse.configuration import Configuration
 from tests.authenticity.letters import RSA, SHORT, record
 from tests.outside import Outside
-from tests.people import ANA, BEN, GARDEN
+from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
 from tests.running_house import House, running
 
 FIELD = "Authentication-Results"
@@ -34,10 +35,13 @@ def publishes(house: House) -> None:
     house.zone.put("client.far.example", "A", "127.0.0.1")
 
 
-def letter(house: House, key: object = RSA, more: bytes = b"", text: bytes = b"Ripe at last.\r\n") -> bytes:
-    """A signed posting of Ana's."""
-    header = b"From: Ana <ana@far.example>\r\nTo: garden@lists.example\r\nSubject: Tomatoes\r\n"
+def letter(
+    house: House, key: object = RSA, more: bytes = b"", text: bytes = b"Ripe at last.\r\n", author: bytes = b"ana"
+) -> bytes:
+    """A signed posting, of Ana's by itself."""
+    header = b"From: <%b@far.example>\r\nTo: garden@lists.example\r\nSubject: Tomatoes\r\n"
     header += b"Date: Tue, 14 Nov 2023 22:13:20 +0000\r\nMessage-ID: <t1@far.example>\r\n" + more
+    header %= author
     signed = sign(header, [text], "far.example", "rsa", key, now=house.clock())  # type: ignore[arg-type]
     return signed + header + b"\r\n" + text
 
@@ -101,6 +105,31 @@ def test_a_silent_dns_is_a_temperror_within_the_deadline_and_the_mail_is_taken(h
     found = " ".join(str(copy[FIELD]).split())
     assert "spf=temperror" in found and "dkim=temperror" in found and "dmarc=temperror" in found
     assert any("(unknown [127.0.0.1])" in value for value in copy.get_all("Received"))
+
+
+@pytest.mark.parametrize("role", ["owner", "moderator"])
+def test_who_only_claims_to_run_the_list_waits_for_who_does(house: House, outside: Outside, role: str) -> None:
+    house.has_list(GARDEN, members=[BEN])
+    assert house.runs("members", "add", GARDEN, CLEO, "--role", role).exit_code == 0
+    author = CLEO if role == "moderator" else OWEN
+    house.zone.put(author.partition("@")[2], "TXT", '"v=spf1 ip4:127.0.0.1 -all"')
+    publishes(house)
+    if role == "moderator":
+        house.zone.put("_dmarc.near.example", "TXT", '"v=DMARC1; p=none"')
+    content = f"From: {author}\r\nTo: {GARDEN}\r\nSubject: %s\r\nMessage-ID: <%s@x.example>\r\n\r\nx\r\n".encode()
+
+    forged, true = (content % (word, word) for word in (b"Forged", b"True"))
+    assert outside.sends(EVE, [GARDEN], forged).startswith("250 ")  # nothing of near or far.example speaks for it
+    house.settles()
+    [held] = json.loads(house.runs("held", "list", GARDEN, "--json").stdout)
+    assert (held["subject"], held["rule"]) == ("Forged", "staff") and "DMARC fails" in held["reason"]
+    assert outside.copies_for(BEN) == []
+
+    assert outside.sends(author, [GARDEN], true).startswith("250 ")
+    house.settles()
+    [(_, copy)] = outside.copies_for(BEN)
+    assert copy["Subject"] == "[Garden] True" and "dmarc=pass" in str(copy[FIELD])
+    assert len(json.loads(house.runs("held", "list", GARDEN, "--json").stdout)) == 1
 
 
 @pytest.mark.parametrize("size", [100_000, 400_000])
