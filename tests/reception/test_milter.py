@@ -19,6 +19,7 @@ from posthouse.reception.policy.facts import Facts, Scan, Visit
 from posthouse.reception.scanners import Escort, Finished, Scanners, finished
 from posthouse.reception.scanners.milter_wire import LineEnds, requested_macros
 from posthouse.smtp.session import ForwardPath, ReturnPath
+from tests import idle_time
 from tests.ports import free_port
 from tests.reception.scripted import Filter, Play, hangs_up, saying, serving, silent
 
@@ -87,7 +88,7 @@ def met(
                 meeting.escort.closed()
                 await asyncio.sleep(0)
 
-    return asyncio.run(body())
+    return idle_time.run(body())
 
 
 async def whole(meeting: Meeting) -> Scan:
