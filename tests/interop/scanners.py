@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -104,6 +104,17 @@ class Daemon:
             # Asking the port would not do: another test may have been given it meanwhile.
             until(lambda: not _alive(group.pid), 20, f"{self.name} ends")
 
+    def processes(self) -> list[tuple[int, int, int]]:
+        """(process, user, niceness) of all that it began: they are a session of their own."""
+        assert self.process is not None
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                fields = (place / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if int(fields[2]) == self.process.pid:
+                    found.append((int(place.name), place.stat().st_uid, int(fields[16])))
+        return found
+
     def said(self) -> str:
         """What it wrote."""
         return "\n".join(
@@ -118,10 +129,17 @@ class Daemon:
 
 
 class Spamd(Daemon):
-    """SpamAssassin as D6 asks: loopback, no privileges, 5 children at most, no preferences of users (and not nice,
-    since a busy machine would make it late). Of its rules those for the body, GTUBE among them, and one of our own."""
+    """SpamAssassin as D6 asks: loopback, no privileges, 5 children at most, nice 10, no preferences of users. Of its
+    rules those for the body, GTUBE among them, and some of our own.
+
+    `wishes`: preferences by user, for those who have a file of their own all the same.
+    """
 
     name, sentence = "spamd", "SpamAssassin (spamd)"
+
+    def __init__(self, port: int = 0, wishes: Mapping[str, str] | None = None) -> None:
+        super().__init__(port)
+        self.wishes = dict(wishes or {})
 
     def words(self) -> Sequence[str]:
         """Local tests alone."""
@@ -139,9 +157,14 @@ class Spamd(Daemon):
         )
         for path in Path("/etc/spamassassin").glob("*.pre"):  # they load the plugin that runs the checks
             shutil.copy(path, site)
+        for user, words in self.wishes.items():
+            (self.folder / "wishes" / user).mkdir(parents=True, exist_ok=True)
+            (self.folder / "wishes" / user / "user_prefs").write_text(words)
         self.owned_by("nobody")
+        own = (f"--virtual-config-dir={self.folder}/wishes/%u",) if self.wishes else ()
         return (
-            "spamd", "--local", "--nouser-config", "--max-children=5", "--username=nobody",
+            "nice", "-n", "10",  # D6
+            "spamd", "--local", "--nouser-config", *own, "--max-children=5", "--username=nobody",
             f"--siteconfigpath={site}", f"--configpath={rules}", f"--helper-home-dir={self.folder}",
             f"--port={self.port}",
             "--listen-ip=127.0.0.1", f"--syslog={self.folder}/log",
