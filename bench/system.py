@@ -45,6 +45,7 @@ smarthost = "127.0.0.1:{sink}"
 [web]
 listen = ["127.0.0.1:{WEB}"]
 base_url = "http://127.0.0.1:{WEB}"
+costly_per_minute = 0
 [limits]
 connections_per_address = 1000
 [maillog]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from django.db import connection
 
 from posthouse.archive.counting import NUMBER_BITS
 from posthouse.archive.errors import Gone, NoSuchArchive, NoSuchPosting
-from posthouse.archive.obscuring import obscured
+from posthouse.archive.obscuring import obscured, obscured_pieces
 from posthouse.content import keeping
-from posthouse.message.mbox import write_message
+from posthouse.content.keeping import Body
+from posthouse.message.mbox import written
 
+PIECE = 256 * 1024  # bytes that are handed out at once, about
 _ROWS = 100
-_OCTETS = 4 * 1024 * 1024  # read at once, unless one message alone is larger
+_OCTETS = 1024 * 1024  # read at once, unless one message alone is larger; a larger one is read in pieces of this size
 
 
 def export(
@@ -26,11 +29,43 @@ def export(
     `since`: only those sent at or after this second; `thread`: only those of the thread with this key, or an older key
     of it, or that of any message in it. Raises NoSuchArchive, NoSuchPosting, Gone.
     """
-    with connection.cursor() as cursor:
-        column, value = _what(cursor, address, thread)
-        last = -1 if since is None else (since << NUMBER_BITS) - 1
-        written = 0
-        while True:
+    count = 0
+    for message in _messages(_what(address, thread), since, obscure):
+        out.writelines(message)
+        count += 1
+    return count
+
+
+def pieces(
+    address: str, since: int | None = None, thread: str | None = None, *, obscure: bool = False
+) -> Iterator[bytes]:
+    """What `export` writes, in pieces of about PIECE; raises as `export` does, before the first piece.
+
+    No transaction is open between two pieces. What is filed meanwhile may be among the later ones.
+    """
+    return _gathered(_messages(_what(address, thread), since, obscure))
+
+
+def _gathered(messages: Iterator[Iterator[bytes]]) -> Iterator[bytes]:
+    gathered: list[bytes] = []
+    size = 0
+    for message in messages:
+        for piece in message:
+            gathered.append(piece)
+            size += len(piece)
+            if size >= PIECE:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
+
+
+def _messages(what: tuple[str, int], since: int | None, obscure: bool) -> Iterator[Iterator[bytes]]:
+    """Each message in its pieces; to be read before the next one is asked for."""
+    column, value = what
+    last = -1 if since is None else (since << NUMBER_BITS) - 1
+    while True:
+        with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT p.id, p.content_id, p.author_address, p.sent_at, c.size FROM archive_posting p "
                 f"JOIN content_content c ON c.id = p.content_id WHERE p.{column} = %s AND p.id > %s "
@@ -38,20 +73,43 @@ def export(
                 [value, last, _ROWS],
             )
             rows = _fitting(cursor.fetchall())
-            if not rows:
-                return written
-            bodies = keeping.read_many([row[1] for row in rows])
-            for _, content, author, sent_at, _ in rows:
-                if content in bodies:  # else it was deleted just now
-                    octets = bodies[content].all()
-                    if obscure:
-                        octets, author = obscured(octets), author.replace("@", " at ")
-                    write_message(out, octets, author, sent_at)
-                    written += 1
-            last = rows[-1][0]
+        if not rows:
+            return
+        bodies = keeping.read_many([row[1] for row in rows])
+        for _, content, author, sent_at, _ in rows:
+            if content in bodies:  # else it was deleted just now
+                author = author.replace("@", " at ") if obscure else author
+                yield written(_octets(bodies[content], obscure), author, sent_at)
+        last = rows[-1][0]
 
 
-def _what(cursor: Any, address: str, thread: str | None) -> tuple[str, int]:
+def _octets(body: Body, obscure: bool) -> Iterator[bytes]:
+    if body.size <= _OCTETS:
+        octets = body.all()
+        yield obscured(octets) if obscure else octets
+    else:
+        yield from obscured_pieces(_lines(body)) if obscure else _lines(body)
+
+
+def _lines(body: Body) -> Iterator[bytes]:
+    """A large message in pieces that end with a line, unless one alone is larger."""
+    with body.open() as file:
+        rest = b""
+        while octets := file.read(_OCTETS):
+            octets = rest + octets
+            end = octets.rfind(b"\n") + 1 or len(octets)
+            yield octets[:end]
+            rest = octets[end:]
+        if rest:
+            yield rest
+
+
+def _what(address: str, thread: str | None) -> tuple[str, int]:
+    with connection.cursor() as cursor:
+        return _found(cursor, address, thread)
+
+
+def _found(cursor: Any, address: str, thread: str | None) -> tuple[str, int]:
     cursor.execute("SELECT id FROM archive_archive WHERE address = %s", [address])
     row = cursor.fetchone()
     if row is None:

@@ -6,6 +6,7 @@ What threads and parts hang by stays: Message-ID, References, boundaries, Conten
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from posthouse.message.headers import split
@@ -26,6 +27,12 @@ def obscured(message: bytes) -> bytes:
         return message
     body = split(message)[1]
     return _lines(message[:body], header=True) + _lines(message[body:], header=False)
+
+
+def obscured_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same for a message that comes in pieces of whole lines; its header is sought in the first."""
+    for place, piece in enumerate(pieces):
+        yield _lines(piece, header=False) if place else obscured(piece)
 
 
 def _lines(part: bytes, header: bool) -> bytes:

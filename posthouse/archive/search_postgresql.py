@@ -42,18 +42,6 @@ def add(cursor: Any, texts: Sequence[Text]) -> None:
     )  # fmt: skip
 
 
-def again(cursor: Any, texts: Sequence[Text]) -> None:
-    """Write texts that are there already, with their index."""
-    cursor.executemany(
-        "UPDATE archive_text SET author = %s, recipients = %s, author_address = %s, recipient_addresses = %s, "
-        f"search = {_VECTOR} WHERE posting_id = %s",
-        [
-            (one.author, one.recipients, one.author_address, one.recipient_addresses, *_vector(one), one.posting)
-            for one in texts
-        ],
-    )
-
-
 def _vector(one: Text) -> tuple[Any, ...]:
     """The parameters of _VECTOR."""
     return (

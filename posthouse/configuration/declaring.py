@@ -50,6 +50,9 @@ def check(kind: str, value: Any) -> None:
     elif kind == "domains":
         if not re.fullmatch(r"@[A-Za-z0-9_-]+|\.?[^\s@.:/]+(\.[^\s@.:/]+)*", value):
             raise ValueError("must be a domain, a domain behind a dot (all names below it), or @NAME of [domains]")
+    elif kind == "glob":
+        if not value.strip() or len(value) > 500 or value.count("*") > 10:
+            raise ValueError("must be a pattern like /wp-* of at most 500 characters and 10 stars")
     elif kind == "mode":
         if value not in MODES:
             raise ValueError(f"must be one of {', '.join(MODES)}")

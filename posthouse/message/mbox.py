@@ -1,9 +1,8 @@
 """Mailbox files (mbox): read as a stream with offsets to resume from, written so that the same bytes come back."""
 
-import io
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -179,13 +178,28 @@ def write_message(out: BinaryIO, content: bytes, author: str, at: int) -> int:
 
     Reading the file gives the same bytes back, except that a message that does not end its last line gets a line end.
     """
+    return out.write(b"".join(written((content,), author, at)))
+
+
+def written(content: Iterable[bytes], author: str, at: int) -> Iterator[bytes]:
+    """A message as `write_message` writes it, piece by piece; `content` comes in pieces of whole lines, or of parts of
+    a very long one."""
     sender = "".join(author.split()) or "MAILER-DAEMON"
     date = time.asctime(time.gmtime(at))
-    eol = b"\r\n" if b"\r\n" in content[:2_000] else b"\n"
-    piece = io.BytesIO()
-    piece.write(f"From {sender} {date}\n".encode("utf-8", "replace"))
-    piece.write(_TO_QUOTE.sub(rb">\1", content) if b"From " in content else content)
-    if not content.endswith(b"\n"):
-        piece.write(eol)
-    piece.write(eol)
-    return out.write(piece.getvalue())
+    yield f"From {sender} {date}\n".encode("utf-8", "replace")
+    eol, last = b"", b"\n"
+    for piece in content:
+        eol = eol or (b"\r\n" if b"\r\n" in piece[:2_000] else b"\n")
+        if b"From " in piece:
+            yield _TO_QUOTE.sub(rb">\1", piece) if last == b"\n" else _quoted_behind(piece)
+        else:
+            yield piece
+        last = piece[-1:] or last
+    eol = eol or b"\n"
+    yield eol if last == b"\n" else eol + eol
+
+
+def _quoted_behind(piece: bytes) -> bytes:
+    """A piece that begins inside a line."""
+    first = piece.find(b"\n") + 1
+    return piece[:first] + _TO_QUOTE.sub(rb">\1", piece[first:]) if first else piece

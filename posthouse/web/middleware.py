@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 
 from posthouse.configuration import active
 from posthouse.database import Unavailable
+from posthouse.web.guard import denied
 
 # Nothing runs, nothing is loaded from elsewhere, no page is framed (CSP Level 3).
 CONTENT_SECURITY_POLICY: Final = (
@@ -50,7 +51,7 @@ class Safety:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request."""
         believe_proxies(request.META)
-        response = self._get_response(request)
+        response = denied(request) or self._get_response(request)
         headers = response.headers
         for name, value in SAFE_HEADERS.items():
             headers.setdefault(name, value)

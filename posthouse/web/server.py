@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import signal
@@ -14,9 +15,11 @@ from typing import Any, Final
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
+from waitress.task import ThreadedTaskDispatcher
 
 from posthouse import database, maillog
 from posthouse.configuration import Configuration
+from posthouse.web import turns
 from posthouse.web.wsgi import application
 
 GRACE: Final = 10.0  # seconds that answers under way get after SIGTERM
@@ -24,6 +27,9 @@ IDLE_TIMEOUT: Final = 75  # seconds a kept connection may be silent
 MOST_CONNECTIONS: Final = 500
 MOST_REQUEST_BODY: Final = 2 * 1024 * 1024  # bytes: forms only; mail does not come this way
 MOST_WAITING_BODY: Final = 64 * 1024 * 1024  # bytes (above 1 MiB on disk) that wait for a slow client, not the thread
+WAITING_DOWNLOAD: Final = 1024 * 1024  # bytes of a download that wait for its client; then it is not made further
+PATIENCE: Final = 60.0  # seconds that a client may take nothing of what waits for it ...
+SLOWEST: Final = 4096  # ... and bytes a second that it must take from then on
 MOST_REQUEST_HEADER: Final = 32 * 1024
 TURN: Final = 0.0005  # seconds of courtesy for each connection that is open here
 LONGEST_TURN: Final = 0.002
@@ -50,12 +56,14 @@ def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
         asyncore_use_poll=True,
     )
     _take_turns(channels)
+    apart = _downloads_apart(channels)
     stopping = _Stopping()
     try:
         _run(channels, stopping)
         _finish(channels)
     finally:
         server.task_dispatcher.shutdown(cancel_pending=False, timeout=2)
+        apart.shutdown(cancel_pending=False, timeout=2)
         wasyncore.close_all(channels, ignore_all=True)
         maillog.flush()
         database.close()
@@ -77,6 +85,63 @@ def _take_turns(channels: dict[int, Any]) -> None:
             taken()
 
         one.handle_accept = accept
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress is untyped
+    """A connection that knows how much it has sent of the answer a thread is busy with, and since when."""
+
+    since: float | None = None
+    sent = 0
+
+    def service(self) -> None:
+        """Answer a request, in a thread."""
+        self.sent, self.since = 0, time.monotonic()
+        try:
+            super().service()
+        finally:
+            self.since = None
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send what the socket takes."""
+        count: int = super().send(data, do_close=do_close)
+        self.sent += count
+        return count
+
+    def is_stuck(self, now: float, wall: float) -> bool:
+        """Whether a thread waits for a client that takes nothing, or next to nothing, of what is ready for it."""
+        since = self.since
+        if since is None or not self.total_outbufs_len or now - since < PATIENCE:
+            return False
+        return bool(self.last_activity < wall - PATIENCE) or self.sent < (now - since) * SLOWEST
+
+
+def _downloads_apart(channels: dict[int, Any]) -> ThreadedTaskDispatcher:
+    """Let threads of their own make downloads, so that pages never wait for them: they last as long as their clients
+    read. One more thread than downloads may run, so that the next one hears at once that it is too much."""
+    threads = ThreadedTaskDispatcher()
+    for one in [found for found in channels.values() if isinstance(found, BaseWSGIServer)]:
+        bounded = copy.copy(one.adj)
+        bounded.outbuf_high_watermark = WAITING_DOWNLOAD
+
+        def add(
+            channel: HTTPChannel, adj: Any = one.adj, bounded: Any = bounded, pages: Any = one.task_dispatcher
+        ) -> None:
+            is_download = str(channel.requests[0].path).endswith("/mbox")
+            channel.adj = bounded if is_download else adj
+            if is_download:
+                threads.set_thread_count(turns.AT_ONCE + 1)
+            (threads if is_download else pages).add_task(channel)
+
+        one.channel_class, one.add_task = _Channel, add
+    return threads
+
+
+def _hang_up(channels: dict[int, Any]) -> None:
+    """Close the connections of clients that a thread waits for in vain."""
+    now, wall = time.monotonic(), time.time()
+    for one in list(channels.values()):
+        if isinstance(one, _Channel) and one.is_stuck(now, wall):
+            one.handle_close()
 
 
 class _Stopping:
@@ -118,6 +183,7 @@ def _run(channels: dict[int, Any], stopping: _Stopping) -> None:
         _turn(channels, EVENTS_EVERY)
         if time.monotonic() - flushed >= EVENTS_EVERY:
             flushed = time.monotonic()
+            _hang_up(channels)
             try:
                 maillog.flush()
             except Exception:

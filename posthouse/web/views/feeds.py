@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from typing import Any, Final
 
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
@@ -17,17 +16,17 @@ from posthouse.archive import exporting, reading
 from posthouse.archive.views import FeedView
 from posthouse.lists.errors import NoSuchList
 from posthouse.lists.facts import row_of
-from posthouse.web import links
+from posthouse.web import downloads, links
 from posthouse.web.access import NotAllowed, SignInNeeded, visitor
 from posthouse.web.answers import ATOM, cached, page, unchanged, version_of
 from posthouse.web.body import body_of
 from posthouse.web.environment import iso
+from posthouse.web.guard import DOWNLOAD, SEARCH, costly
 from posthouse.web.places import Place, place_of
 from posthouse.web.postings import author_of, subject_of
 from posthouse.web.views.message import SANDBOX
 
 ENTRIES: Final = 30
-KEPT_IN_MEMORY: Final = 1024 * 1024  # bytes of an mbox; larger ones wait on the disk while they are sent
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # XML 1.0 §2.2 has no place for them
 
 
@@ -82,6 +81,7 @@ def _entry(address: str, thread_key: str, posting: Any) -> dict[str, Any]:
 
 
 @require_safe
+@costly(DOWNLOAD)
 def archive_mbox(request: HttpRequest, address: str) -> HttpResponseBase:
     """All messages of an archive as an mbox, for whom the list lets have it."""
     place, who = place_of(request, address), visitor(request)
@@ -103,6 +103,7 @@ def _downloaders(address: str) -> str:
 
 
 @require_safe
+@costly(SEARCH)
 def thread_mbox(request: HttpRequest, address: str, key: str) -> HttpResponseBase:
     """The messages of a conversation as an mbox: the bytes that came, or with addresses for people."""
     place = place_of(request, address)
@@ -112,28 +113,16 @@ def thread_mbox(request: HttpRequest, address: str, key: str) -> HttpResponseBas
 
 
 def _mbox(request: HttpRequest, address: str, thread: str | None, name: str, hide: bool, etag: str) -> HttpResponseBase:
-    """An mbox, made in a file that goes when it was sent: the thread that makes it does not wait for a slow client."""
-    if request.method == "HEAD" and thread is None:  # its length is known when it is made (RFC 9110 §9.3.2)
-        return _named(request, StreamingHttpResponse(iter(()), content_type="application/mbox"), name, etag)
-    kept = tempfile.SpooledTemporaryFile(max_size=KEPT_IN_MEMORY)  # noqa: SIM115  # the response closes it
-    exporting.export(address, kept, thread=thread, obscure=hide)  # type: ignore[arg-type]
-    size = kept.tell()
-    kept.seek(0)
-    response: HttpResponse | FileResponse
-    if size <= KEPT_IN_MEMORY:
-        response = HttpResponse(kept.read(), content_type="application/mbox")
-        kept.close()
-    elif request.method == "HEAD":
-        kept.close()
-        response = HttpResponse(b"", content_type="application/mbox")
-    else:
-        response = FileResponse(kept, content_type="application/mbox")
-    response.headers["Content-Length"] = str(size)
-    return _named(request, response, name, etag)
-
-
-def _named(request: HttpRequest, response: HttpResponseBase, name: str, etag: str) -> HttpResponseBase:
+    response = downloads.answer(request, exporting.pieces(address, thread=thread, obscure=hide), "application/mbox")
+    if response.status_code != 200:
+        return response
     saved_as = content_disposition_header(True, f"{name}.mbox")
     response.headers["Content-Disposition"] = saved_as or "attachment"
     response.headers["Content-Security-Policy"] = SANDBOX
-    return cached(request, response, etag)
+    vary = response.headers.get("Vary")
+    cached(request, response, etag)
+    if vary:
+        response.headers["Vary"] += f", {vary}"
+    if "Content-Encoding" in response.headers:  # RFC 9110 §8.8.3.3: another coding is another representation
+        response.headers["ETag"] = f'{etag[:-1]}-gz"'
+    return response

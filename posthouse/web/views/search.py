@@ -16,6 +16,7 @@ from posthouse.web import links
 from posthouse.web.access import open_to, visitor
 from posthouse.web.answers import page, unchanged, version_of
 from posthouse.web.environment import when
+from posthouse.web.guard import SEARCH, costly
 from posthouse.web.places import Place, all_places, place_of
 from posthouse.web.postings import author_of, subject_of
 
@@ -24,6 +25,7 @@ LONGEST = 1000  # characters of a query
 
 
 @require_safe
+@costly(SEARCH)
 def everywhere(request: HttpRequest) -> HttpResponse:
     """Search all archives that are open to the visitor."""
     places = all_places()
@@ -32,6 +34,7 @@ def everywhere(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@costly(SEARCH)
 def one_archive(request: HttpRequest, address: str) -> HttpResponse:
     """Search one archive."""
     place = place_of(request, address)
