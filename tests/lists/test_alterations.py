@@ -168,7 +168,7 @@ def test_odd_letters_pass_through_every_setting(path: Path) -> None:
             fields = Fields(out)
             assert [fields.count(name) for name in ("subject", "list-id", "reply-to")] == [1, 1, 1]
             words = departure.Wording("Hi $user_name", "", {}, {ANA: ("Ä", "")})
-            more, pieces = departure.Departure(1, "b", "h", b"", b"", b"", words).personal(out).copy(ANA)
+            more, pieces = departure.Departure(1, "b", "h", b"", b"", b"", wording=words).personal(out).copy(ANA)
             copy = more + b"".join(one if isinstance(one, bytes) else out[one[0] : one[1]] for one in pieces)
             assert any(coded in copy for coded in ("Hi Ä".encode(), b"Hi =C3=84", b"Hi \xc4", b"SGkgw4")), copy[-600:]
 
