@@ -127,12 +127,15 @@ class Scanners:
             return ()
         letter = letter_of(content, trace_prefix, self._configuration, facts.visit.role != "relay")
         scans: list[Scan] = []
-        until = asyncio.get_running_loop().time() + self.patience if until is None else until
+        now = asyncio.get_running_loop().time
+        until = now() + self.patience if until is None else until
         for one in chosen:
             if not any(one.wants(recipient) for recipient in facts.recipients):
                 continue
             scan: Scan | None
             try:
+                if now() >= until:  # else it would be dialled before it is given up
+                    raise TimeoutError
                 async with asyncio.timeout_at(until):
                     scan = await self._ask(one, facts, letter, escort)
             except TimeoutError:
