@@ -1,8 +1,8 @@
 """Mail arrives: what a client may do here, what leads where, and the moment a message becomes ours.
 
 Read in this order: `station` (what runs), `listeners` (sockets), `desk` (what connections share), `session` (one
-connection), `transaction` (one envelope), `handover` (one content), `acceptance` (durable, then 250), `trace` (what we
-write above a message).
+connection), `transaction` (one envelope), `handover` (one content), `share` (recipients who are treated alike),
+`acceptance` (durable, then 250), `trace` (what we write above a message).
 
 Who is at the door: `gathering` (what has to be found out, and when), `sources` (who can be asked: `evidence`,
 `blocklists`, `names`, `callouts`, `greylisting`, `flood`, `reputation`, `scanners`, `content_checks`), `policy` (what

@@ -358,7 +358,7 @@ def finish(content: bytes, scans: tuple[Scan, ...] = (), strangers: bool = True)
         (15.34, b"X-Spam-Score: 15.3 (+++++++++++++++)\r\n"), (500.0, b"X-Spam-Score: 500.0 (%s)\r\n" % (b"+" * 50)),
     ],
 )  # fmt: skip
-def test_a_score_is_written_above_tag_at_in_tenths(score, field):
+def test_a_score_is_written_from_tag_at_on_in_tenths(score, field):
     assert fields((Scan("sa", "clean", score),), {"sa": Scanner()}) == field
     assert bar(-2.5) == "--"
 

@@ -334,8 +334,17 @@ def test_what_a_milter_made_large_and_the_database_does_not_keep_leaves_no_file(
 def test_a_milter_that_is_away_defers_at_rcpt_where_that_is_wished(sqlite: Configuration) -> None:
     away = Scanner(kind="milter", servers=[f"127.0.0.1:{free_port()}"], when_down="defer")
     with guarded(sqlite, m=away) as house:
-        said = house.outside.sends(ANA, [GARDEN], letter())
-        assert said.startswith("451 4.3.0")
+        with smtplib.SMTP("127.0.0.1", house.port, timeout=60) as client:
+            client.ehlo("mail.far.example")
+            client.mail(ANA)
+            replies = [client.rcpt(one) for one in (GARDEN, ROSES)]
+        assert [(code, words[:5]) for code, words in replies] == [(451, b"4.3.0")] * 2
+        maillog.flush()
+        [failed] = events("scanner-failed")  # once for the transaction
+        assert (failed["server"], failed["reason"]) == (away.servers[0], "connection refused")
+        [skipped] = events("not-scanned")
+        assert (skipped["outcome"], skipped["peer"]) == ("deferred", "127.0.0.1")
+        assert skipped["interface"] == f"transfer 127.0.0.1:{house.port}"
 
 
 def test_the_trace_of_a_message_tells_what_scanners_said(sqlite: Configuration) -> None:

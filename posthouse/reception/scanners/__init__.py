@@ -1,7 +1,7 @@
 """Programs that look at what strangers send: asked in the order of the file, each with a deadline, none trusted to
 be there. Read in this order: `scanning` (who is asked), `letter` (what they see and edit), `wire` (how they are
-reached), `spamd`, `rspamd` over `http`, `clamav`, `escort` and `milter` (with
-`wishes`) over `milter_wire`, `marking` (what stays).
+reached), `spamd`, `rspamd` over `http`, `clamav`, `escort` and `milter` (with `milter_macros`,
+`milter_content` and `wishes`) over `milter_wire`, `marking` (what stays).
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from posthouse.reception.scanners.milter import MailCommand, Milter, RcptCommand
 from posthouse.smtp.reply import Reply
 
 Wanted = Callable[[str], bool]  # whether a recipient's domain is scanned
+# (its name, the connection, the return path, which servers failed and why): a recipient is deferred for it
+Down = Callable[[str, Visit, str, Sequence[tuple[str, str]]], None]
 STEP_SECONDS = 240.0  # all milters together have for one command: a client waits 300 (RFC 5321 §4.5.3.2.3)
 
 
@@ -18,8 +20,9 @@ class Escort:
     """Hears what the session hears. Only `recipient`, `unknown` and `content` wait; the rest is noted and told to them
     then."""
 
-    def __init__(self, visit: Visit, milters: Sequence[tuple[Milter, Wanted]]) -> None:
-        self._visit, self._milters = visit, tuple(milters)
+    def __init__(self, visit: Visit, milters: Sequence[tuple[Milter, Wanted]], down: Down) -> None:
+        self._visit, self._milters, self._down = visit, tuple(milters), down
+        self._told: set[str] = set()  # milters of which the log says that they are down, in this transaction
         self._mail = MailCommand("")  # kept behind `reset`: a client may have gone before its message is judged
         self._open = False  # a transaction is
         self._taken: dict[str, RcptCommand] = {}  # of the open transaction, by address
@@ -35,6 +38,7 @@ class Escort:
             parameters.append(f"BODY={body}")
         self._mail, self._taken = MailCommand(return_path, tuple(parameters), author), {}
         self._open = True
+        self._told.clear()
 
     async def recipient(self, address: str, mailer: str = "", host: str = "") -> Reply | None:
         """What the first of them that refuses or defers says to this recipient; None: go on. Never raises.
@@ -54,8 +58,12 @@ class Escort:
         for milter, wanted in self._milters:
             if wanted(command.address):
                 reply = await milter.recipient(self._mail, command, until - now())
-                if reply is not None:
-                    return reply
+                if reply is None:
+                    continue
+                if milter.trouble and milter.name not in self._told:  # no content will come that could tell of it
+                    self._told.add(milter.name)
+                    self._down(milter.name, self._visit, self._mail.return_path, milter.tries)
+                return reply
         return None
 
     async def unknown(self, line: str) -> Reply | None:

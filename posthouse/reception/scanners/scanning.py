@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from posthouse import maillog
@@ -99,7 +99,7 @@ class Scanners:
         if not self._milters:
             return None
         chosen = [(Milter(terms, visit), one.wants) for one, terms in self._milters if one.looks_at(visit)]
-        return Escort(visit, chosen) if chosen else None
+        return Escort(visit, chosen, self._deferred) if chosen else None
 
     def parts(self, recipients: Iterable[str]) -> list[list[str]]:
         """Recipients who are scanned alike, together: at most MOST_PARTS lists, the last one with all that are left,
@@ -185,7 +185,13 @@ class Scanners:
             return self._unscanned(one, facts, scan.words)
         return scan
 
-    def _tell(self, one: _One, facts: Facts, tries: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> None:
+    def _deferred(self, name: str, visit: Visit, return_path: str, tries: Sequence[tuple[str, str]]) -> None:
+        """D5 for a milter that is down where recipients are deferred for it: there is no message yet."""
+        one, facts = next(one for one, _ in self._milters if one.name == name), Facts(visit, return_path)
+        self._tell(one, facts, tries)
+        self._unscanned(one, facts, "")
+
+    def _tell(self, one: _One, facts: Facts, tries: Sequence[tuple[str, str]]) -> None:
         """D5, first half: which server and port refused."""
         for server, why in tries:
             maillog.scanner_failed(int(self._clock() * 1000), facts.item, facts.return_path, one.name, server, why)
