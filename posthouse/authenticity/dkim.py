@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from posthouse.authenticity.keys import KeyTrouble, PublicKey, find_keys
 from posthouse.authenticity.names import a_label, below
@@ -45,21 +46,23 @@ class Signature:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dkim:
     """All signatures of a message from the top; `ignored`: how many more there were than are verified."""
 
     signatures: tuple[Signature, ...] = ()
     ignored: int = 0
 
-    @property
+    @cached_property
     def result(self) -> str:
         """The best of the results, "none" without a signature."""
+        if len(self.signatures) == 1:
+            return self.signatures[0].result
         results = {signature.result for signature in self.signatures}
         order = ("pass", "temperror", "policy", "fail", "permerror", "neutral")
         return next((result for result in order if result in results), "none")
 
-    @property
+    @cached_property
     def domains(self) -> tuple[str, ...]:
         """The domains whose signatures passed: DMARC's identifiers (RFC 9989 §4.3)."""
         return tuple(dict.fromkeys(found.domain for found in self.signatures if found.result == "pass"))
@@ -108,12 +111,9 @@ class Verification:
         if bodies.digest(claim.relaxed_body, claim.length) != claim.body_hash:
             return _evidence(claim, "fail", "the body was changed")
         try:
-            async with asyncio.timeout_at(deadline):
-                keys = await find_keys(claim.selector, claim.domain, claim.algorithm, lookups)
+            keys = await find_keys(claim.selector, claim.domain, claim.algorithm, lookups, deadline)
         except KeyTrouble as trouble:
             return _evidence(claim, trouble.result, trouble.reason)
-        except TimeoutError:
-            return _evidence(claim, "temperror", "the key was not found in time")
         octets = self._message.signed_octets(claim)
         key = next((key for key in keys if key.made(claim.signature, octets)), None)
         if key is None:
@@ -151,9 +151,13 @@ def _judge(claim: Claim, now: float, authors: int) -> None:
 
 def _identity(claim: Claim) -> str:
     """i= decoded (RFC 6376 §2.11), its domain as A-labels; "@" and d= when it is not given."""
-    text = without_blanks(claim.tags.get("i", "@" + claim.domain))
-    local, at, domain = text.rpartition("@")
-    return _QUOTED.sub(lambda found: chr(int(found[1], 16)), local) + at + a_label(domain)
+    given = claim.tags.get("i")
+    if given is None:
+        return "@" + a_label(claim.domain)
+    local, at, domain = without_blanks(given).rpartition("@")
+    if "=" in local:
+        local = _QUOTED.sub(lambda found: chr(int(found[1], 16)), local)
+    return local + at + a_label(domain)
 
 
 def _evidence(

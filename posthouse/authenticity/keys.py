@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
+import dns.name
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -23,6 +26,7 @@ ALGORITHMS = {"rsa-sha256": "rsa", "ed25519-sha256": "ed25519"}
 FEWEST_BITS, MOST_BITS = 1_024, 4_096  # of an RSA modulus, RFC 8301 §3.2
 MOST_EXPONENT = 2**33  # a huge one only costs the verifier time
 MOST_RECORDS = 4  # of one selector that are looked at
+_PADDING, _SHA256 = PKCS1v15(), SHA256()
 
 
 class KeyTrouble(Exception):
@@ -47,23 +51,32 @@ class PublicKey:
     def made(self, signature: bytes, data: bytes) -> bool:
         """Whether this key's owner signed these octets."""
         try:
-            if isinstance(self.key, RSAPublicKey):
-                self.key.verify(signature, data, PKCS1v15(), SHA256())
-            else:
-                self.key.verify(signature, hashlib.sha256(data).digest())  # RFC 8463 §3: PureEdDSA of the hash
+            if self.kind == "rsa":  # asking for the class of a key costs more
+                cast(RSAPublicKey, self.key).verify(signature, data, _PADDING, _SHA256)
+            else:  # RFC 8463 §3: PureEdDSA of the hash
+                cast(Ed25519PublicKey, self.key).verify(signature, hashlib.sha256(data).digest())
         except InvalidSignature:
             return False
         return True
 
 
-async def find_keys(selector: str, domain: str, algorithm: str, lookups: Lookups) -> list[PublicKey]:
-    """The keys a selector publishes for an algorithm, at least one. Raises KeyTrouble (RFC 6376 §6.1.2)."""
-    where = f"{a_label(selector)}._domainkey.{a_label(domain)}"
-    name = question(where)
+async def find_keys(
+    selector: str, domain: str, algorithm: str, lookups: Lookups, deadline: float | None = None
+) -> list[PublicKey]:
+    """The keys a selector publishes for an algorithm, at least one. Raises KeyTrouble (RFC 6376 §6.1.2).
+
+    `deadline`: a moment of the running loop's clock, then temperror; None where the caller keeps one.
+    """
+    where, name = _place(selector, domain)
     if name is None:
         raise KeyTrouble("permerror", f"{where!r} cannot be a name")
     try:
-        answer = await lookups.ask(name, "TXT")
+        answer = lookups.known(name, "TXT")
+        if answer is None:
+            async with asyncio.timeout_at(deadline):
+                answer = await lookups.ask(name, "TXT")
+    except TimeoutError:
+        raise KeyTrouble("temperror", "the key was not found in time") from None
     except (NoSuchName, NoAnswer):
         raise KeyTrouble("permerror", f"there is no key at {where}") from None
     except TemporaryFailure as error:
@@ -85,6 +98,13 @@ async def find_keys(selector: str, domain: str, algorithm: str, lookups: Lookups
     if not usable:
         raise KeyTrouble("permerror", f"no usable key at {where}: {trouble}")
     return usable
+
+
+@lru_cache(maxsize=1_024)
+def _place(selector: str, domain: str) -> tuple[str, dns.name.Name | None]:
+    """Where a key stands (RFC 6376 §3.6.2.1): as text and as a question."""
+    where = f"{a_label(selector)}._domainkey.{a_label(domain)}"
+    return where, question(where)
 
 
 @lru_cache(maxsize=1_024)

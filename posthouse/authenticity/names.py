@@ -12,9 +12,16 @@ from posthouse.address import AddressError, normal_domain
 __all__ = ["a_label", "below", "question"]
 
 
-@lru_cache(maxsize=4_096)  # the same names are asked for with every message of a sender
+MOST_TEXT = 1_024  # characters: no name is as long, and nothing longer is worth remembering
+
+
 def question(text: str) -> dns.name.Name | None:
     """A name as it is asked, octet for octet (no escapes, no IDNA); None when it cannot exist (RFC 1035 §2.3.4)."""
+    return _question(text) if len(text) <= MOST_TEXT else None
+
+
+@lru_cache(maxsize=4_096)  # the same names are asked for with every message of a sender
+def _question(text: str) -> dns.name.Name | None:
     text = text[:-1] if text.endswith(".") else text
     try:
         return dns.name.Name([*text.encode("utf-8", "replace").split(b"."), b""])

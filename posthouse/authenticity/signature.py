@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from posthouse.authenticity.canonical import BodyHashes, relaxed_field, without_signature
+from posthouse.authenticity.canonical import BodyHashes, relaxed_fields, without_signature
 from posthouse.authenticity.keys import ALGORITHMS
 from posthouse.authenticity.names import question
 from posthouse.authenticity.tags import TagError, base64_of, number_of, read_tags, without_blanks
@@ -56,12 +56,14 @@ class SignedMessage:
     """
 
     def __init__(self, header: bytes) -> None:
-        self.fields: list[tuple[str, bytes]] = [(name.lower(), raw) for name, raw in Fields(header)]
-        self._by_name: dict[str, list[bytes]] = {}
-        for name, raw in self.fields:
-            self._by_name.setdefault(name, []).append(raw)
-        self._relaxed: dict[bytes, bytes] = {}
+        self._header = Fields(header)
+        self._by_name = self._header.by_name()
         self.bodies = BodyHashes()
+
+    @property
+    def fields(self) -> list[tuple[str, bytes]]:
+        """All fields in order: the name in lower case, the field as it came."""
+        return [(name.lower(), raw) for name, raw in self._header]
 
     def feed(self, chunk: bytes) -> None:
         """The next octets of the body, cut anywhere."""
@@ -76,25 +78,21 @@ class SignedMessage:
         own = without_signature(claim.raw)
         picked = self._pick(claim.fields)
         if claim.relaxed_header:
-            return b"".join(map(self._relaxed_form, picked)) + relaxed_field(own)[:-2]
+            return relaxed_fields((*picked, own))[:-2]
         whole = b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in picked)
         return whole + own.removesuffix(b"\r\n")
 
-    def _relaxed_form(self, raw: bytes) -> bytes:
-        # several signatures cover the same fields
-        form = self._relaxed.get(raw)
-        if form is None:
-            form = self._relaxed[raw] = relaxed_field(raw)
-        return form
-
-    def _pick(self, names: Iterable[str]) -> Iterable[bytes]:
+    def _pick(self, names: Iterable[str]) -> list[bytes]:
         # RFC 6376 §5.4.2: each mention takes the next field from the bottom; a missing one counts as nothing
         taken: dict[str, int] = {}
+        picked = []
         for name in names:
-            count = taken[name] = taken.get(name, 0) + 1
-            fields = self._by_name.get(name, ())
-            if count <= len(fields):
-                yield fields[-count]
+            fields = self._by_name.get(name)
+            if fields is not None:
+                count = taken[name] = taken.get(name, 0) + 1
+                if count <= len(fields):
+                    picked.append(fields[-count])
+        return picked
 
 
 def value_of(raw: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from dataclasses import dataclass
+from functools import cached_property
 
 from posthouse.authenticity.names import a_label, question
 from posthouse.authenticity.spf_evaluation import Evaluation, Identity, Ip, Unfinished
@@ -13,7 +14,7 @@ from posthouse.dns.lookups import Lookups
 __all__ = ["Spf", "check", "check_helo", "check_return_path"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spf:
     """What SPF says of one identity (RFC 7208 §2.6).
 
@@ -32,7 +33,7 @@ class Spf:
     explanation: str = ""
     lookups: int = 0
 
-    @property
+    @cached_property
     def domains(self) -> tuple[str, ...]:
         """The domain if this passed: an identifier for DMARC (RFC 9989 §4.3)."""
         return (a_label(self.domain),) if self.result == "pass" else ()

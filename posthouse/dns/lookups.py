@@ -59,6 +59,10 @@ class Lookups(ABC):
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, e.g. kind "MX". Raises NoSuchName, NoAnswer or TemporaryFailure."""
 
+    def known(self, name: dns.name.Name, kind: str) -> Answer | None:
+        """The answer if it is in memory, None if it has to be asked for. Raises as `ask` does."""
+        return None
+
     async def mx(self, domain: str) -> list[MxHost]:
         """The MX records, unsorted. Raises NoSuchName, NoAnswer or TemporaryFailure."""
         answer = await self.ask(absolute(domain), "MX")

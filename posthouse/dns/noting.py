@@ -20,7 +20,14 @@ class Noting(Lookups):
 
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, as the other one answers it."""
-        answer = await self._lookups.ask(name, kind)
+        return self._noted(await self._lookups.ask(name, kind), name, kind)
+
+    def known(self, name: dns.name.Name, kind: str) -> Answer | None:
+        """The answer if the other one has it in memory."""
+        answer = self._lookups.known(name, kind)
+        return None if answer is None else self._noted(answer, name, kind)
+
+    def _noted(self, answer: Answer, name: dns.name.Name, kind: str) -> Answer:
         self.ttl = min(self.ttl, answer.ttl)
         if answer.authentic and kind == "TXT" and len(self.proven) < MOST_NOTED:
             self.proven.add(name.to_text(omit_final_dot=True).lower())

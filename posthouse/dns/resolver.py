@@ -76,11 +76,9 @@ class Resolver(Lookups):
 
     async def ask(self, name: dns.name.Name, kind: str) -> Answer:
         """One question, from memory when it may be; those who ask the same at the same time share one question."""
-        key = (tuple(map(bytes.lower, name.labels)), kind)
-        known = self._cache.get(key)
+        key = _key(name, kind)
+        known = self._remembered(key)
         if known is not None:
-            if isinstance(known, LookupFailure):
-                raise type(known)(*known.args)
             return known
         under_way = self._asking.get(key)
         if under_way is None:
@@ -89,6 +87,16 @@ class Resolver(Lookups):
             under_way.add_done_callback(lambda done: self._done(key, done))
         # Whoever asked first may be cancelled; the others still want the answer.
         return await asyncio.shield(under_way)
+
+    def known(self, name: dns.name.Name, kind: str) -> Answer | None:
+        """The answer, or the failure, that is in memory."""
+        return self._remembered(_key(name, kind))
+
+    def _remembered(self, key: Asked) -> Answer | None:
+        known = self._cache.get(key)
+        if isinstance(known, LookupFailure):
+            raise type(known)(*known.args)
+        return known
 
     def _done(self, key: Asked, done: asyncio.Future[Answer]) -> None:
         self._asking.pop(key, None)
@@ -132,6 +140,10 @@ class Resolver(Lookups):
             return None, seconds
         proven = self._trusted and bool(found.response.flags & dns.flags.AD)
         return Answer(tuple(found.rrset), seconds, proven), seconds
+
+
+def _key(name: dns.name.Name, kind: str) -> Asked:
+    return tuple(map(bytes.lower, name.labels)), kind
 
 
 def _negative_ttl(error: dns.resolver.NXDOMAIN) -> float:

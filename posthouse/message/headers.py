@@ -103,6 +103,14 @@ class Fields:
             name = self._content[start : value - 1].rstrip(b" \t")
             yield name.decode("ascii"), self._content[start:end]
 
+    def by_name(self) -> dict[str, list[bytes]]:
+        """The raw fields by their names in lower case, those of one name in order."""
+        content = self._content
+        return {
+            name.decode("ascii"): [content[start:end] for _, start, _, end in spans]
+            for name, spans in self._index.items()
+        }
+
     def __len__(self) -> int:
         return len(self._spans)
 

@@ -13,7 +13,8 @@ import pytest
 
 from posthouse.dns.cache import Cache
 from posthouse.dns.codes import codes
-from posthouse.dns.lookups import MxHost, NoAnswer, NoSuchName, TemporaryFailure
+from posthouse.dns.lookups import MxHost, NoAnswer, NoSuchName, TemporaryFailure, absolute
+from posthouse.dns.noting import Noting
 from posthouse.dns.resolver import Resolver
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve
@@ -74,6 +75,28 @@ def test_an_answer_is_asked_for_once_until_its_ttl_is_over() -> None:
             clock.now += zone.ttl + 1
             await resolver.mx("far.example")
             assert zone.asked["far.example", "MX"] == 2
+
+    run(work())
+
+
+def test_what_is_known_is_given_without_asking_and_what_is_not_is_left_to_be_asked() -> None:
+    async def work() -> None:
+        zone = a_zone()
+        async with resolving(zone) as (resolver, clock):
+            far, nowhere = absolute("FAR.example"), absolute("nowhere.example")
+            assert resolver.known(far, "MX") is None and resolver.known(nowhere, "MX") is None
+            answer = await resolver.ask(absolute("far.example"), "MX")
+            with pytest.raises(NoSuchName):
+                await resolver.ask(nowhere, "MX")
+            asked = dict(zone.asked)
+            noting = Noting(resolver)
+            assert resolver.known(far, "MX") is answer and resolver.known(far, "TXT") is None
+            assert noting.known(far, "MX") is answer and noting.ttl == answer.ttl
+            with pytest.raises(NoSuchName):
+                resolver.known(nowhere, "MX")
+            clock.now += zone.ttl + 1
+            assert resolver.known(far, "MX") is None
+            assert zone.asked == asked
 
     run(work())
 
