@@ -44,7 +44,9 @@ class Flood:
     A rate is counted over a window that slides; 0: no bound. An IPv6 /64 is one client; a network is an IPv4 /24 or
     an IPv6 /48. Relay networks and LMTP are not counted; who signed in is counted by account alone. What is sent to
     one recipient, to one list or for one sending domain holds back the networks with more than a tenth of that rate,
-    and all of them only behind four times the rate."""
+    and behind four times the rate everybody who was not here before today. Who was here before (an account; a
+    network, or a domain whose own hosts SPF names, of which good mail was taken: `posthouse standing list`) is held
+    back only with more than half of that rate of its own."""
 
     window: int = setting(60, "Seconds of the window for clients, networks, sending domains, recipients and lists.")
     connections_per_client: int = setting(300, "Most connections of one client in a window.")
@@ -57,7 +59,8 @@ class Flood:
     refused_per_network: int = setting(300, "Most recipients of one network that do not exist, in a window.")
     messages_per_sender_domain: int = setting(
         2000,
-        "Most messages in a window of one sending domain that SPF or DKIM proves (without evidence: that is named).",
+        "Most messages in a window that the own hosts of one sending domain bring, as SPF says; without evidence "
+        "nothing is counted, since anybody may name a domain.",
     )
     messages_per_recipient: int = setting(300, "Most messages to one recipient in a window.")
     messages_per_list: int = setting(600, "Most messages to one mailing list in a window.")

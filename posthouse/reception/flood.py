@@ -30,6 +30,7 @@ from posthouse.encounters.keys import network_of
 from posthouse.reception.counting import Counters
 from posthouse.reception.limits import client_key
 from posthouse.reception.policy.facts import Excess, Visit
+from posthouse.routing import Destination, ToList, ToRelay, ToRemote
 
 CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED = "connections", "messages", "recipients", "refused recipients"
 SHARE = 10  # a network with less than one in so many of an object's rate is not held back for it
@@ -37,6 +38,7 @@ KNOWN_SHARE = 2  # nor is, whatever comes, who was here before with less than on
 ALL_BEYOND = 4  # times an object's rate: then all others are
 _AT_CONNECT, _AT_RECIPIENT = (CONNECTIONS, REFUSED), (MESSAGES, RECIPIENTS, REFUSED)
 MOST_REMEMBERED = 20_000  # clients, domains, recipients and lists whose rates are worked out
+POSTING = "posting"  # the role of a list's own address
 WORTH_SHARING = 10  # one in so many of a rate: below it no other process needs to know
 
 
@@ -217,3 +219,16 @@ def network_name(address: str) -> str:
 def _bound(remembered: dict[Any, Any]) -> None:
     if len(remembered) >= MOST_REMEMBERED:
         remembered.clear()
+
+
+def counted_as(destination: Destination, address: str) -> tuple[str, str]:
+    """The recipient and the list as rates know them: what stands behind a `+` is the same mailbox, and reports that
+    come to a list's own addresses are no postings."""
+    local, _, domain = address.rpartition("@")
+    if isinstance(destination, ToList):
+        name, _, domain = destination.list_address.rpartition("@")
+        role = "" if destination.role == POSTING else f"-{destination.role}"
+        return address, f"{name}{role}@{domain}"
+    if isinstance(destination, ToRelay | ToRemote):  # what a + means there is not ours to say
+        return address, ""
+    return f"{local.partition('+')[0] or local}@{domain}", ""

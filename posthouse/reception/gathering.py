@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Hashable, Iterable, Sequence
 from typing import Any
 
+from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import Spooled
 from posthouse.message.envelope import Recipient
 from posthouse.reception.evidence import Inquiry, client_name
@@ -156,10 +157,36 @@ class Gathering:
         flood = self._sources.flood
         if flood is not None:
             try:
-                facts.excess = flood.excess(self._visit, facts.return_path, recipient, mailing_list)
+                facts.excess = flood.excess(self._visit, facts.return_path, recipient, mailing_list, facts.known_as)
             except Exception:
                 _log.exception("Rates were not looked at for a fault of ours")
                 facts.excess = ()
+
+    def crowded(self, facts: Facts, recipient: str, mailing_list: str = "") -> bool:
+        """Whether others send so much of the same that it matters who this is, and `acquaint` has to find that out."""
+        flood, known = self._sources.flood, self._sources.acquaintances
+        try:
+            if flood is None or not flood.crowded(self._visit, facts.return_path, recipient, mailing_list):
+                return False
+            facts.crowded = True
+            if known is not None and not facts.known_as:
+                facts.known_as = known.at_once(self._visit)
+        except Exception:
+            _log.exception("Rates were not looked at for a fault of ours")
+        return not facts.known_as
+
+    async def acquaint(self, facts: Facts) -> None:
+        """Find out whether who sends this was here before the others. Never raises."""
+
+        async def says() -> Spf | None:
+            await self._spf(facts)
+            return facts.spf
+
+        if self._sources.acquaintances is not None:
+            try:
+                facts.known_as = await self._sources.acquaintances.of(self._visit, facts.return_path, says)
+            except Exception:
+                _log.exception("Who was here before was not found out for a fault of ours")
 
     async def _find(self, need: str, asked: Awaitable[None]) -> None:
         begun = time.perf_counter()
@@ -289,14 +316,16 @@ class Gathering:
             try:
                 # What strangers forge must not hold back the domain whose name they use.
                 path = facts.return_path if facts is not None and facts.is_its_domains else ""
-                self._sources.flood.count(what, self._visit, path, recipient, mailing_list)
+                known_as = "" if facts is None else facts.known_as
+                self._sources.flood.count(what, self._visit, path, recipient, mailing_list, known_as)
             except Exception:
                 _log.exception("A rate was not counted for a fault of ours")
 
     def welcome(self, facts: Facts, checks: Iterable[str]) -> None:
         """The message was accepted; `checks` are those that remarked on it."""
         sources = self._sources
-        if sources.learns and not OF_BAD_PEOPLE.intersection(checks):
+        into_a_flood = facts.crowded and not facts.known_as  # that earns no good standing for tomorrow's
+        if sources.learns and not into_a_flood and not OF_BAD_PEOPLE.intersection(checks):
             self._learn(facts, True)
         if sources.learns and sources.greylist is not None and facts.waiting:
             try:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import Spooled
 from posthouse.reception.evidence import Evidence, Witness
 from posthouse.reception.policy.facts import Excess, Listing, Standing, Verified, Visit, Waiting
@@ -52,16 +53,27 @@ class Greylist(Protocol):
 
 
 class Flood(Protocol):
-    """Rates. `excess` answers from memory; `count` is told what happened: "connections", "messages", "recipients",
-    "refused recipients"."""
+    """Rates. `excess` and `crowded` answer from memory; `count` is told what happened: "connections", "messages",
+    "recipients", "refused recipients"."""
 
     def excess(
-        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
+        self, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = "", known_as: str = ""
     ) -> tuple[Excess, ...]: ...
 
+    def crowded(self, visit: Visit, return_path: str, recipient: str, mailing_list: str = "") -> bool: ...
+
     def count(
-        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = ""
-    ) -> None: ...
+        self, what: str, visit: Visit, return_path: str = "", recipient: str = "", mailing_list: str = "",
+        known_as: str = "",
+    ) -> None: ...  # fmt: skip
+
+
+class Acquaintances(Protocol):
+    """Who was here before a flood. `at_once` answers from memory; `of` never raises, "" for nobody."""
+
+    def at_once(self, visit: Visit) -> str: ...
+
+    async def of(self, visit: Visit, return_path: str, spf: Callable[[], Awaitable[Spf | None]]) -> str: ...
 
 
 Existence = Callable[[str, float], Awaitable[str]]  # (domain, deadline) -> "exists", "missing" or "unknown"
@@ -80,6 +92,7 @@ class Sources:
     callouts: Callouts | None = None
     greylist: Greylist | None = None
     flood: Flood | None = None
+    acquaintances: Acquaintances | None = None
     scanners: Scanners | None = None  # false when none is configured
     sender_domain: Existence | None = None
     helo_host: Existence | None = None

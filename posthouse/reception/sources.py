@@ -12,6 +12,7 @@ from posthouse.content.spool import Spooled
 from posthouse.database import Bridge
 from posthouse.dns.resolver import Resolver
 from posthouse.reception import names
+from posthouse.reception.acquaintance import Acquaintances
 from posthouse.reception.blocklists import Blocklists
 from posthouse.reception.callouts import Callouts
 from posthouse.reception.content_checks import findings
@@ -96,6 +97,7 @@ def _with_memory(
         sources.doubting.append(greylist.forget)
         sources.closing += [greylist.close] if sources.learns else []
     reputation = sources.reputation = Reputation(bridge, clock)  # it learns whether a mode asks for it or not
+    sources.acquaintances = Acquaintances(reputation)
     sources.chores.append(reputation.flush)
     sources.forgetting.append(reputation.forget)
     sources.doubting.append(reputation.forget)

@@ -23,7 +23,7 @@ from posthouse.reception.certificates import Certificates, Keeper, certificates_
 from posthouse.reception.crowd import Crowd
 from posthouse.reception.desk import Desk, Guests, Neighbourhood, decision_of
 from posthouse.reception.front.listening import Service
-from posthouse.reception.gathering import Sources
+from posthouse.reception.informants import Sources
 from posthouse.reception.limits import Doorkeeper, engine_limits, make_room
 from posthouse.reception.login import Login
 from posthouse.reception.policy.decision import Decision
@@ -93,7 +93,9 @@ class Reception:
         # Twice as many rows as processes: at a restart the old ones may still be there.
         self._crowd = Crowd(configuration.data / "run" / "inside", 2 * processes) if processes > 1 else None
         if make_room(limits.connections) < limits.connections:
-            _log.warning("The system lets this process have fewer files open than [limits] connections; raise its limit")
+            _log.warning(
+                "The system lets this process have fewer files open than [limits] connections; raise its limit"
+            )
         keeper = Doorkeeper(limits.connections, limits.connections_per_address, self._crowd)
         networks = Networks(configuration.hosts(configuration.reception.relay_networks))
         self._sources = open_sources(configuration, self._bridge, self._clock, self._router)

@@ -10,6 +10,7 @@ from posthouse.content.spool import Spool
 from posthouse.database import Unavailable
 from posthouse.message.envelope import Recipient
 from posthouse.reception import handover
+from posthouse.reception.flood import counted_as
 from posthouse.reception.policy.decision import ACCEPT, DEFER, REFUSE, Plan, Verdict, judge
 from posthouse.reception.policy.facts import Facts
 from posthouse.reception.scanners import Escort
@@ -37,6 +38,7 @@ class _Place:
     plan: Plan
     alike: object
     destination: Destination
+    counted: tuple[str, str]  # the recipient and the list as rates know them
 
 
 class Transaction:
@@ -98,7 +100,7 @@ class Transaction:
             return self._refused(address, reply)
         # Two spellings of one list address are one posting; else the list would send everything twice.
         key: object = destination if kind is ToList else address
-        place = _Place(path, address, key, mailing_list, plan, alike, destination)
+        place = _Place(path, address, key, mailing_list, plan, alike, destination, counted_as(destination, address))
         gathering = talk.gathering
         if gathering is not None:
             needs = plan.rcpt_needs
@@ -107,7 +109,7 @@ class Transaction:
                 if isinstance(destination, ToList) and destination.role == TAKES_REPORTS:
                     needs = needs - {"callout"}
                 gathering.begin(needs | plan.tag_needs - _WITH_CONTENT, address, next_hop)
-            if gathering.escort is not None or not gathering.known(needs, address):
+            if gathering.escort is not None or not gathering.known(needs, address) or self._must_ask(place):
                 return self._settled(place, needs)
         return self._judged(place) if plan.rcpt or plan.tag_needs else self._accept(place)
 
@@ -120,6 +122,8 @@ class Transaction:
         gathering, address = self.talk.gathering, place.address
         assert gathering is not None
         await gathering.settle(needs, address)
+        if self._must_ask(place):
+            await gathering.acquaint(self.facts)
         refusal, escort = self._refusal(place), gathering.escort
         if escort is None:
             return refusal or self._accept(place)
@@ -134,13 +138,18 @@ class Transaction:
                 return self.talk.denied("rcpt", verdict, address, found_words(self.facts))
         return self._accept(place)
 
+    def _must_ask(self, place: _Place) -> bool:
+        """Whether others send so much of the same that it must be asked who this is."""
+        gathering = self.talk.gathering
+        return gathering is not None and "excess" in place.plan.needs and gathering.crowded(self.facts, *place.counted)
+
     def _judged(self, place: _Place) -> Reply:
         return self._refusal(place) or self._accept(place)
 
     def _refusal(self, place: _Place) -> Reply | None:
         talk, address = self.talk, place.address
         if talk.gathering is not None and "excess" in place.plan.needs:
-            talk.gathering.excess(self.facts, address, place.mailing_list)
+            talk.gathering.excess(self.facts, *place.counted)
         verdict = judge(place.plan.rcpt, self.facts, talk.stance.rules, address)
         if verdict.action != ACCEPT:
             if talk.gathering is not None and verdict.action == REFUSE:
@@ -154,7 +163,7 @@ class Transaction:
         if gathering is not None:
             if not self.recipients:
                 gathering.accepted()
-            gathering.count("recipients", self.facts, place.address, place.mailing_list)
+            gathering.count("recipients", self.facts, *place.counted)
         self.alike = self.alike or place.alike
         kept = self.recipients.setdefault(place.key, Recipient(place.address, path.notify, path.original_recipient))
         self.plans.setdefault(kept.address, place.plan)

@@ -11,6 +11,7 @@ from posthouse.database import Bridge
 from posthouse.dns.networks import Networks
 from posthouse.reception import sources, trace
 from posthouse.reception.desk import Neighbourhood, decision_of, role_of
+from posthouse.reception.flood import counted_as
 from posthouse.reception.gathering import OF_CONTENT, Gathering
 from posthouse.reception.informants import Sources
 from posthouse.reception.policy import decision
@@ -98,7 +99,7 @@ async def _tried(chosen: Configuration, router: Router, asked: Sources, mail: Ma
     try:
         next_hop = destination.domain if isinstance(destination, ToRelay) else ""
         facts.recipients.append(recipient)
-        await _gather(gathering, facts, plan, recipient, next_hop, mailing_list)
+        await _gather(gathering, facts, plan, recipient, next_hop, counted_as(destination, recipient))
         if mail.content is not None:
             await _look_at(gathering, facts, plan, mail.content, recipient)
     finally:
@@ -138,7 +139,7 @@ def _visit(chosen: Configuration, mail: Mail) -> Visit:
 
 
 async def _gather(
-    gathering: Gathering, facts: Facts, plan: Plan, recipient: str, next_hop: str, mailing_list: str
+    gathering: Gathering, facts: Facts, plan: Plan, recipient: str, next_hop: str, counted: tuple[str, str]
 ) -> None:
     needs = plan.needs
     gathering.connected(needs)
@@ -146,7 +147,9 @@ async def _gather(
     gathering.opened(facts, "", needs)
     gathering.begin(needs, recipient, next_hop)
     if "excess" in needs:
-        gathering.excess(facts, recipient, mailing_list)
+        if gathering.crowded(facts, *counted):
+            await gathering.acquaint(facts)
+        gathering.excess(facts, *counted)
     await gathering.settle(needs, recipient)
 
 

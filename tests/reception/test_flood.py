@@ -11,8 +11,9 @@ from posthouse import configuration
 from posthouse import database as bridge_to
 from posthouse.configuration import Configuration
 from posthouse.database import Bridge, Unavailable
-from posthouse.reception.flood import CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED, Flood
+from posthouse.reception.flood import CONNECTIONS, MESSAGES, RECIPIENTS, REFUSED, Flood, counted_as
 from posthouse.reception.policy.facts import Visit
+from posthouse.routing import ToAddresses, ToList, ToRelay
 
 LIST, CLEO = "garden@lists.example", "cleo@lists.example"
 
@@ -42,12 +43,13 @@ class Process:
     def sends(
         self, address: str, *, path: str = "ana@far.example", to: str = LIST, a_list: bool = False, **more: Any
     ) -> bool:
+        known_as = more.pop("known_as", "")
         visit = Visit(**{"listener": "transfer", "address": address} | more)
         name = to if a_list else ""
-        if self.flood.excess(visit, path, to, name):
+        if self.flood.excess(visit, path, to, name, known_as):
             return False
-        self.flood.count(RECIPIENTS, visit, path, to, name)
-        self.flood.count(MESSAGES, visit, path)
+        self.flood.count(RECIPIENTS, visit, path, to, name, known_as)
+        self.flood.count(MESSAGES, visit, path, known_as=known_as)
         return True
 
     def burst(self, count: int, address: str, **more: Any) -> int:
@@ -139,6 +141,59 @@ def test_a_flood_from_everywhere_is_held_back_too(sqlite: Configuration, time: T
     assert sum(house.sends(f"10.{number}.1.1", to=CLEO) for number in range(200)) == 80
     assert house.sends("10.200.1.1", to=LIST)
     house.bridge.close()
+
+
+@pytest.mark.parametrize("known_as", ["network 192.0.2.0/24", "domain far.example", "account cleo@near.example"])
+@pytest.mark.parametrize("bound", ["messages_per_sender_domain", "messages_per_recipient", "messages_per_list"])
+def test_who_was_here_before_a_flood_from_everywhere_is_not_held_back_for_it(
+    sqlite: Configuration, time: Time, bound: str, known_as: str
+) -> None:
+    house = Process(time, **{bound: 20})
+    a_list = bound == "messages_per_list"
+    flood = [house.sends(f"10.{number}.1.1", a_list=a_list) for number in range(200)]
+    assert sum(flood) == 80 and not any(flood[80:])
+    assert not house.sends("192.0.2.1", a_list=a_list), "a stranger comes later, even with his first message"
+    for _ in range(5):
+        assert house.burst(2, "192.0.2.1", a_list=a_list, known_as=known_as) == 2
+        assert not house.sends("10.250.1.1", a_list=a_list), "and holds the door open for nobody else"
+    assert not house.sends("192.0.2.1", a_list=a_list, known_as=known_as), "half of the rate is enough in a window"
+    assert house.sends("198.51.100.1", a_list=a_list, known_as="network 198.51.100.0/24"), "each by itself"
+    time.now += 120
+    assert house.sends("10.250.1.1", a_list=a_list)
+    house.bridge.close()
+
+
+def test_it_matters_who_sends_where_a_rate_of_others_is_reached_and_nowhere_else(
+    sqlite: Configuration, time: Time
+) -> None:
+    house = Process(time, messages_per_list=20)
+    visit = Visit("transfer", "192.0.2.1")
+    assert house.burst(19, "192.0.2.1", a_list=True) == 19
+    assert not house.flood.crowded(visit, "ana@far.example", LIST, LIST)
+    assert house.sends("192.0.2.1", a_list=True)
+    assert house.flood.crowded(visit, "ana@far.example", LIST, LIST)
+    assert not house.flood.crowded(visit, "ana@far.example", CLEO)
+    relay = Visit("transfer", "192.0.2.1", role="relay")
+    assert not house.flood.crowded(relay, "ana@far.example", LIST, LIST)
+    house.bridge.close()
+
+
+def test_who_has_a_whole_ipv6_network_has_one_share_of_what_others_get(sqlite: Configuration, time: Time) -> None:
+    house = Process(time, messages_per_list=20)
+    assert house.burst(20, "192.0.2.1", a_list=True) == 20
+    assert sum(house.sends(f"2001:db8:1:{number:x}::1", a_list=True) for number in range(50)) == 2
+    assert house.sends("2001:db8:2::1", a_list=True)
+    house.bridge.close()
+
+
+def test_reports_to_a_list_are_no_postings_and_a_detail_makes_no_other_recipient() -> None:
+    bounces = ToList(1, LIST, "bounces", "ana=far.example")
+    assert counted_as(ToList(1, LIST, "posting"), "Garden@lists.example") == ("Garden@lists.example", LIST)
+    assert counted_as(bounces, "garden-bounces+x@lists.example")[1] == "garden-bounces@lists.example"
+    people = ToAddresses(("cleo@near.example",), "an alias")
+    assert counted_as(people, "cleo+news@lists.example") == ("cleo@lists.example", "")
+    assert counted_as(people, "+@lists.example") == ("+@lists.example", "")
+    assert counted_as(ToRelay("near.example"), "b+x=y@near.example") == ("b+x=y@near.example", "")
 
 
 def test_accounts_are_counted_by_themselves_wherever_they_are(sqlite: Configuration, time: Time) -> None:

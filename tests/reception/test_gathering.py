@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from posthouse.authenticity.arc import Arc
-from posthouse.authenticity.dkim import Dkim
+from posthouse.authenticity.dkim import Dkim, Signature
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.authenticity.spf import Spf
 from posthouse.content.spool import spooled_from
@@ -147,18 +147,46 @@ def test_who_tries_the_policy_teaches_nobody() -> None:
         assert [name for name, _ in memory.called] == taught
 
 
-def test_a_domain_is_not_counted_for_what_others_forge_in_its_name() -> None:
-    memory = Memory()
+def test_a_domain_answers_for_what_its_own_hosts_bring_and_for_nothing_that_others_do_in_its_name() -> None:
+    signed = Dkim((Signature("pass", "", domain="far.example"),))
+    aligned = Dmarc("pass", domain="far.example")
 
     async def scene(others: Others) -> None:
-        gathering, visit = visitor(others, flood=memory)
-        for spf in ("fail", "pass"):
+        for spf, found_as in (("fail", ""), ("pass", "far.example")):
+            memory = Memory()
+            gathering, visit = visitor(others, flood=memory, reputation=memory)
             path = Spf(spf, "mailfrom", "far.example", "ana@far.example")
-            found = Evidence("", Spf("none", "helo", "", ""), path, Dkim(), Arc("none"), Dmarc("none"))
-            gathering.count("messages", Facts(visit, "ana@far.example", evidence=found))
+            found = Evidence("", Spf("none", "helo", "", ""), path, signed, Arc("none"), aligned)
+            facts = Facts(visit, "ana@far.example", evidence=found)
+            gathering.count("messages", facts)
+            gathering.unwelcome(facts, "spam")
+            gathering.welcome(facts, ())
+            assert [given[2] for name, given in memory.called if name == "count"] == [
+                "ana@far.example"[: 15 if found_as else 0]
+            ]
+            assert [given[1:] for name, given in memory.called if name == "learn"] == [
+                (found_as, False),
+                (found_as, True),
+            ]
+            memory.called.clear()
+            gathering.count("messages", Facts(visit, "ana@far.example"))
+            assert memory.called[0][1][2] == "", "where nobody looked nothing is proven"
 
     plays(scene)
-    assert [given[2] for _, given in memory.called] == ["", "ana@far.example"]
+
+
+def test_what_a_stranger_brings_into_a_flood_earns_no_standing() -> None:
+    async def scene(others: Others) -> None:
+        for crowded, known_as, taught in ((True, "", []), (True, "domain far.example", [True]), (False, "", [True])):
+            memory = Memory()
+            gathering, visit = visitor(others, reputation=memory)
+            facts = Facts(visit, "ana@far.example", crowded=crowded, known_as=known_as)
+            gathering.welcome(facts, ())
+            assert [given[2] for _, given in memory.called] == taught
+            gathering.unwelcome(facts, "spam")
+            assert memory.called[-1][1][2] is False, "what is bad is always learnt"
+
+    plays(scene)
 
 
 def test_faults_of_greylisting_and_scanners_let_mail_pass(caplog: pytest.LogCaptureFixture) -> None:

@@ -108,6 +108,44 @@ def test_while_one_client_floods_every_message_of_another_is_taken(database: Con
     assert {of_the_other for _, of_the_other in answers} == {250}
 
 
+def brings(house: House, source: str, author: str = ANA, to: str = GARDEN) -> str:
+    """Bring a message from one of the addresses of loopback; the reply that decided."""
+    content = f"From: {author}\r\nTo: {to}\r\nSubject: Beans\r\n\r\nHello.\r\n".encode()
+    with smtplib.SMTP("127.0.0.1", house.port, timeout=60, source_address=(source, 0)) as client:
+        client.ehlo("client.far.example")
+        client.mail(author)
+        code, words = client.rcpt(to)
+        if code == 250:
+            code, words = client.data(content)
+        return f"{code} {words.decode()}"
+
+
+def test_a_flood_of_many_networks_holds_back_strangers_and_nobody_who_was_here_before(database: Configuration) -> None:
+    exempt = {"exempt_networks": ["127.0.0.0/8"]}
+    with careful(database, flood={"messages_per_list": 5}, greylist=exempt) as house:
+        house.holds()
+        house.zone.put("far.example", "TXT", '"v=spf1 ip4:127.0.9.0/24 ip4:127.0.99.0/24 -all"')
+        assert brings(house, "127.0.9.1").startswith("250"), "ana's host, a day before the flood"
+        house.call(house.reception._sources.reputation.close())  # type: ignore[union-attr]
+        house.clock.passes(days=1)
+
+        flood = [brings(house, f"127.0.{number}.1", "bot@bot.example")[:9] for number in range(100, 130)]
+        assert flood == ["250 2.0.0"] * 20 + ["451 4.7.1"] * 10
+        assert brings(house, "127.0.99.1", "eve@else.example").startswith("451 4.7.1"), "nobody knows her"
+        assert brings(house, "127.0.9.1").startswith("250"), "the network was here yesterday"
+        assert brings(house, "127.0.99.1", BEN).startswith("250"), "another host of a domain that was here yesterday"
+        forged = brings(house, "127.0.130.1", ANA)
+        assert forged.startswith("451 4.7.1"), "whoever takes her name is not ana"
+        asked = house.runs("policy", "try", "--from", "127.0.9.1", "--helo", "h.far.example", "--sender", ANA,
+                           "--recipient", GARDEN)  # fmt: skip
+        assert "Verdict: accept" in asked.stdout, asked.stdout
+
+        house.call(house.reception._sources.reputation.close())  # type: ignore[union-attr]
+        house.clock.passes(days=1)
+        flood = [brings(house, f"127.0.{number}.1", "bot@bot.example")[:3] for number in reversed(range(105, 135))]
+        assert flood == ["250"] * 20 + ["451"] * 10, "what got in while it was crowded made nobody known"
+
+
 async def _flushed(house: House) -> None:
     for chore in house.reception._sources.chores:
         await chore()

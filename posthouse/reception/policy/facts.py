@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import IO
 
-from posthouse.authenticity.names import a_label, below
+from posthouse.authenticity.names import a_label
 from posthouse.authenticity.spf import Spf
 from posthouse.reception.evidence import Evidence
 from posthouse.smtp.reply import Reply
@@ -183,6 +183,8 @@ class Facts:
     author_callouts: tuple[Verified, ...] = ()  # of the authors in From
     verified: dict[str, Verified] = field(default_factory=dict)  # of recipients, by address
     excess: tuple[Excess, ...] = ()
+    crowded: bool = False  # others send so much of the same that it matters who this is
+    known_as: str = ""  # then, who was here before them (see `acquaintance`): "network 192.0.2.0/24", ...; "" nobody
     waiting: dict[str, Waiting] = field(default_factory=dict)  # by recipient
     evidence: Evidence | None = None
     header: bytes = b""  # of the message, without the empty line; bounded
@@ -193,20 +195,14 @@ class Facts:
 
     @property
     def proven(self) -> str:
-        """The domain that is proved to have sent it: the author's by DMARC, else by DKIM, else by SPF; "" for none."""
+        """The domain one of whose own hosts brings it: SPF of the return path, of HELO where that is null; "" for none.
+
+        A signature proves who wrote a message, not who brings it: whoever has one may bring it again, in any number.
+        """
         found = self.evidence
-        if found is None:
-            return ""
-        author = found.dmarc.domain if found.dmarc.result == "pass" else ""
-        by_spf = (found.sender or found.helo).domains
-        return author or next(iter(found.dkim.domains), "") or next(iter(by_spf), "")
+        return "" if found is None else next(iter((found.sender or found.helo).domains), "")
 
     @property
     def is_its_domains(self) -> bool:
-        """Whether the return path's domain is proved to have sent it, by SPF or DKIM; True where nobody looked."""
-        found = self.evidence
-        if found is None:
-            return True
-        domain = a_label(self.return_path.rpartition("@")[2])
-        by_spf = found.sender.domains if found.sender is not None else ()
-        return domain in by_spf or any(below(domain, signer) or below(signer, domain) for signer in found.dkim.domains)
+        """Whether one of the return path's domain's own hosts brings it."""
+        return bool(self.return_path) and self.proven == a_label(self.return_path.rpartition("@")[2])
