@@ -4,9 +4,9 @@ Read in this order: `station` (what runs), `listeners` (sockets), `desk` (what c
 connection), `transaction` (one envelope), `handover` (one content), `share` (recipients who are treated alike),
 `acceptance` (durable, then 250), `trace` (what we write above a message).
 
-Who is at the door: `gathering` (what has to be found out, and when), `sources` (who can be asked: `evidence`,
-`blocklists`, `names`, `callouts`, `greylisting`, `flood`, `reputation`, `scanners`, `content_checks`), `policy` (what
-is done about it, pure), `tally` (how often), `trying` (the same for an operator).
+Who is at the door: `gathering` (what has to be found out, and when), `informants` and `sources` (who can be asked:
+`evidence`, `blocklists`, `names`, `callouts`, `greylisting`, `flood`, `acquaintance`, `reputation`, `scanners`,
+`content_checks`), `policy` (what is done about it, pure), `tally` (how often), `trying` (the same for an operator).
 
 `login` and `rights` (AUTH), `limits`, `crowd` and `pressure` (how many and how much), `certificates` (TLS), `front`
 (questions of mail servers before us).
