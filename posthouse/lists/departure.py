@@ -98,7 +98,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """The copies of one content. A name that its charset cannot hold gets a part of its own."""
+    """The copies of one content. One whose name its charset cannot hold is in UTF-8, or gets a part for it."""
 
     wording: Wording
     plan: Plan

@@ -119,9 +119,6 @@ def test_a_soft_line_does_not_draw_the_footer_in():
 @pytest.mark.parametrize(
     ("entity", "footer"),
     [
-        (b"\r\nRipe.\r\n", "Grüße\n"),
-        (b"Content-Type: text/plain; charset=koi8-r\r\nContent-Transfer-Encoding: 8bit\r\n\r\nRipe.\r\n", "日本\n"),
-        (b"Content-Type: text/plain; charset=utf-8\r\n\r\nRipe.\r\n", "Grüße\n"),
         (b"Content-Type: text/plain; charset=x-nobody\r\n\r\nRipe.\r\n", "plain\n"),
         (b"Content-Type: text/html\r\n\r\n<p>Ripe.</p>\r\n", "plain\n"),
         (ALTERNATIVE, "plain\n"),
@@ -134,6 +131,74 @@ def test_what_cannot_hold_the_footer_is_wrapped_unchanged(entity, footer):
     assert changed.startswith(HEAD)
     assert Fields(changed).first("content-type").startswith("multipart/mixed;")
     assert Fields(changed).count("content-type") == 1
+
+
+LATIN = b"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+SIGNED_TEXT = (
+    b"-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n%b\r\n"
+    b"-----BEGIN PGP SIGNATURE-----\r\n\r\nx\r\n-----END PGP SIGNATURE-----\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("entity", "footer", "text"),
+    [
+        (b"\r\nRipe.\r\n", "Grüße\n", "Ripe.\n"),
+        (b"Content-Type: text/plain; charset=us-ascii\r\n\r\nRipe.", "Grüße\n", "Ripe.\n"),
+        (b"Content-Type: text/plain; charset=utf-8\r\n\r\nRipe.\r\n", "Grüße\n", "Ripe.\n"),
+        (LATIN + b"M\xfcsli = gut\r\n", "Ваш сад, 日本\n", "Müsli = gut\n"),
+        (QP.replace(b"utf-8", b"iso-8859-15") + b"M=FCsli\r\n", "Ваш сад\n", "Müsli\n"),
+        (b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n\x1b$BF|K\\\x1b(B\r\n", "Grüße\n", "日本\n"),
+        (LATIN + b"M\xfcsli \x80\r\n", "L\u2019ail\n", "Müsli €\n"),  # mailers say Latin-1 and mean more
+        (LATIN.replace(b"8bit", b"base64") + b"TfxzbGk=\r\n", "日本\n", "Müsli\n"),
+        (b"\r\n" + SIGNED_TEXT % b"Ripe.", "Grüße\n", ""),
+    ],
+)
+def test_a_charset_that_cannot_hold_the_footer_gives_way_to_utf_8(entity, footer, text):
+    changed = append_footer(HEAD + entity, footer)
+    reading, fields = parsing.read(changed), Fields(changed)
+    assert reading.text.replace("\r", "").endswith((text or "-----END PGP SIGNATURE-----\n") + footer)
+    assert reading.attachments == () and b"multipart" not in changed and changed.isascii()
+    assert "utf-8" in fields.first("content-type") and fields.count("content-type") == 1
+    assert fields.count("content-transfer-encoding") == fields.count("mime-version") == 1
+    assert changed.startswith(HEAD.partition(b"MIME")[0])
+
+
+def test_a_text_that_is_signed_in_its_own_charset_keeps_its_octets():
+    entity = LATIN + SIGNED_TEXT % b"M\xfcsli"
+    changed = append_footer(HEAD + entity, "日本\n")
+    assert entity in changed and parsing.read(changed).text.endswith("日本\n")
+    assert SIGNED_TEXT % b"M\xfcsli" in append_footer(HEAD + entity, "Gr\xfc\xdfe\n")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b'multipart/encrypted; protocol="application/pgp-encrypted"; boundary="s"',
+        b"application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m",
+        b"application/x-pkcs7-mime; smime-type=signed-data",
+    ],
+)
+def test_what_is_sealed_as_a_whole_stays_as_it_is(kind):
+    content = HEAD + b"Content-Type: " + kind + b"\r\n\r\n--s\r\n\r\nx\r\n--s--\r\n"
+    assert decorated(content, "Above", "Below") == content
+
+
+def test_the_mark_above_a_signature_keeps_its_blank_and_flowed_lines_are_stuffed():
+    changed = append_footer(
+        HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nRipe\r\n", "-- \n> a \n From b\nFrom c"
+    )
+    assert changed.endswith(b"Ripe\r\n-- \r\n > a\r\n  From b\r\n From c\r\n")
+    assert append_footer(HEAD + QP + b"Ripe\r\n", "-- \nx").endswith(b"Ripe\r\n--=20\r\nx\r\n")
+    assert append_footer(HEAD + b"\r\nRipe\r\n", "> a\nFrom b").endswith(b"Ripe\r\n> a\r\nFrom b\r\n")
+    wide = append_footer(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\nRipe\r\n", " Grüße")
+    assert "format=flowed; delsp=yes" in Fields(wide).first("content-type") and b"\r\n  Gr=C3=BC=C3=9Fe" in wide
+
+
+def test_a_footer_with_a_very_long_line_is_encoded():
+    changed = append_footer(HEAD + b"\r\nRipe.\r\n", "x" * 2000)
+    assert parsing.read(changed).text == "Ripe.\n" + "x" * 2000 + "\n" and b"multipart" not in changed
+    assert max(map(len, changed.split(b"\r\n"))) < 100
 
 
 MIXED = (
