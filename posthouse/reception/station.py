@@ -187,17 +187,15 @@ class Reception:
         """Once a second: refusals reach the database even when no mail does, and a renewed certificate is read."""
         while True:
             await asyncio.sleep(CHORES_SECONDS)
-            try:
-                self._tally.tell(self._clock())
-                await self._flush()
-                await self._pressure.look()
-                for chore in self._sources.chores:
+            for chore in (self._flush, self._pressure.look, *self._sources.chores, self._sweep, self._renew):
+                try:
                     await chore()
-                await self._sweep()
-                if self._certificates is not None and await asyncio.to_thread(self._certificates.changed):
-                    self._certificates.refresh()
-            except Exception:
-                _log.exception("A chore of reception failed; it is tried again")
+                except Exception:  # the others are done all the same
+                    _log.exception("A chore of reception failed; it is tried again")
+
+    async def _renew(self) -> None:
+        if self._certificates is not None and await asyncio.to_thread(self._certificates.changed):
+            self._certificates.refresh()
 
     def _forget(self) -> None:
         """An operator changed what is remembered of strangers."""
@@ -219,6 +217,7 @@ class Reception:
                 await self._bridge.read(sweep, int(self._clock() * 1000))
 
     async def _flush(self) -> None:
+        self._tally.tell(self._clock())
         with contextlib.suppress(Unavailable):  # the events stay in memory
             await self._bridge.read(maillog.flush)
 

@@ -13,6 +13,7 @@ import pytest
 from posthouse.configuration import Configuration
 from posthouse.reception.certificates import make_own
 from posthouse.reception.listeners import ListenError
+from posthouse.reception.pressure import Pressure
 from tests.reception.conftest import Opener
 from tests.reception.station import LETTER, Station, Talker, changed, events, queued, until
 
@@ -119,6 +120,29 @@ def test_refusals_reach_the_database_while_no_mail_is_accepted(station: Station)
     talker.says("BOGUS", 500)
     until(lambda: len(events()) == 2)
     assert [(event["stage"], event["peer"]) for event in events()] == [("rcpt", "127.0.0.1"), ("command", "127.0.0.1")]
+
+
+def test_a_chore_that_fails_keeps_none_of_the_others_from_being_done(
+    station: Station, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    async def fails() -> None:
+        done.append("fails")
+        raise RuntimeError("a fault of ours")
+
+    async def goes_on() -> None:
+        done.append("goes on")
+
+    async def looks(self: Pressure) -> None:
+        done.append("looks")
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Pressure, "look", looks)
+    station.reception._sources.chores[:] = [fails, goes_on]
+    until(lambda: done.count("goes on") >= 2)
+    assert {"looks", "fails"} <= set(done)
+    assert "A chore of reception failed" in caplog.text
 
 
 def test_starttls_verifies_and_a_renewed_certificate_is_picked_up(opens: Opener, tmp_path: Path) -> None:
