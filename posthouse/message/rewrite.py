@@ -9,7 +9,10 @@ from posthouse.message.headers import Fields, HeaderEditor
 from posthouse.message.words import decode_words, encode_words
 
 # What mailers put before the subject of an answer; `R:` and its like count only before a list's prefix
-_REPLIES = "re|aw|antw|antwort|sv|vs|rif|odp|ynt|atb|vá|bls|回复|回覆|答复|答覆|返信|ответ|отв|απ|σχετ"
+_REPLIES = (
+    "re|aw|antw|antwort|sv|vs|rif|res|odp|odg|ynt|atb|ats|vá|válasz|bls|rsp|răsp|"
+    "回复|回覆|回信|答复|答覆|返信|답장|회신|ответ|отв|відп|отг|одг|απ|σχετ|תגובה|השב|رد|پاسخ"
+)
 _COUNTED = r"(?:[\[(]\d{1,3}[\])])?\s*+[:：]"
 _REPLY = rf"\s*+(?:{_REPLIES}){_COUNTED}"
 _ANY_MARK = rf"\s*+[^\W\d_]{{1,10}}{_COUNTED}"

@@ -85,6 +85,51 @@ def test_a_munged_copy_leads_back_to_its_author(kind: str, own: str, reply_to: s
     assert out["Cc"] == cc
 
 
+def _addresses(copy: EmailMessage, *names: str) -> list[str]:
+    return [one.addr_spec for name in names if copy[name] for one in copy[name].addresses]
+
+
+def _answered(copy: EmailMessage, button: str) -> set[str]:
+    """Whom a mail program writes to: everywhere Reply-To, else From; Reply all: To and Cc too, without Ben himself.
+
+    "thunderbird": a Reply-To that is the address of List-Post is not believed, From is answered.
+    """
+    to = _addresses(copy, "Reply-To") or _addresses(copy, "From")
+    if button == "thunderbird" and to == [GARDEN]:
+        to = _addresses(copy, "From")
+    if button == "list":
+        return {copy["List-Post"].removeprefix("<mailto:").removesuffix(">")}
+    return set(to) | (set(_addresses(copy, "To", "Cc")) - {BEN} if button == "all" else set())
+
+
+# (reply_goes_to_list, how the author addressed it) -> whom Reply, Reply all answer
+ANSWERED = [
+    ("no_munging", f"To: {GARDEN}", {ANA}, {ANA, GARDEN}),
+    ("no_munging", f"To: {BEN}\r\nCc: {GARDEN}, {ANA}", {ANA}, {ANA, GARDEN}),
+    ("point_to_list", f"To: {GARDEN}", {GARDEN}, {ANA, GARDEN}),
+    ("point_to_list", f"To: {GARDEN}\r\nCc: Me <{ANA}>, {CLEO}", {GARDEN}, {ANA, CLEO, GARDEN}),
+    ("explicit_header_only", f"To: {GARDEN}", {"talk@far.example"}, {ANA, GARDEN, "talk@far.example"}),
+]
+
+
+@pytest.mark.parametrize("action", [MUNGE_FROM, WRAP_MESSAGE])
+@pytest.mark.parametrize(("kind", "addressed", "reply", "everybody"), ANSWERED)
+def test_answers_of_mail_programs_to_a_munged_copy_reach_whom_they_mean(
+    action: str, kind: str, addressed: str, reply: set[str], everybody: set[str]
+) -> None:
+    content = letter(f"Ana Apple <{ANA}>", GARDEN, "x", "y").replace(f"To: {GARDEN}".encode(), addressed.encode())
+    out = prepared(content, action, reply_goes_to_list=kind, reply_to_address="talk@far.example")
+    assert _answered(out, "reply") == _answered(out, "thunderbird") == reply
+    assert _answered(out, "all") == everybody
+    assert _answered(out, "list") == {GARDEN}
+    assert len(_addresses(out, "Cc")) == len(set(_addresses(out, "Cc")))
+
+
+def test_the_answer_to_a_munged_copy_is_munged_without_a_second_via() -> None:
+    out = prepared(letter(f"Ana via Garden <{ANA}>"), MUNGE_FROM)  # programs keep the shown name in address books
+    assert out["From"].addresses[0].display_name == "Ana via Garden"
+
+
 def test_a_name_of_other_letters_survives_munging() -> None:
     out = prepared(letter("=?koi8-r?b?8NLJ18XU?= <ana@far.example>"), MUNGE_FROM)
     assert out["From"].addresses[0].display_name == "Привет via Garden"

@@ -20,7 +20,9 @@ def munge_from(row: MailingList, editor: HeaderEditor) -> None:
     """From becomes `Name via List <list>`; the author goes to Reply-To, or to Cc where the list directs answers."""
     fields = Fields(editor.to_bytes())
     authors = in_fields(fields, "from")
-    editor.replace("From", written([(f"{shown_name(authors)} via {row.display_name}", row.address)]))
+    by = f" via {row.display_name}"
+    name = shown_name(authors).removesuffix(by)  # mail programs keep the name of an earlier copy in address books
+    editor.replace("From", written([(f"{name}{by}", row.address)]))
     if row.reply_goes_to_list == "no_munging":
         answered = [*in_fields(fields, "reply-to"), *authors]
         if answered:
