@@ -22,7 +22,7 @@ class Memory(Protocol):
 
     def was_welcome(self, whose: str) -> bool | None: ...
 
-    async def ask(self, whose: str) -> bool: ...
+    async def look(self, *whose: str) -> bool: ...
 
 
 class Acquaintances:
@@ -42,11 +42,11 @@ class Acquaintances:
         found = self.at_once(visit)
         if found:
             return found
-        if await self._memory.ask(network_of(visit.address)):
-            return network_name(visit.address)
         domain = a_label(return_path.rpartition("@")[2])
-        if domain and await self._memory.ask(domain):
+        await self._memory.look(network_of(visit.address), domain)
+        found = self.at_once(visit)
+        if not found and domain and self._memory.was_welcome(domain):
             said = await spf()
             if said is not None and domain in said.domains:
                 return f"domain {domain}"
-        return ""
+        return found

@@ -62,12 +62,12 @@ class Reputation:
     async def of(self, address: str, domain: str = "") -> Standing:
         """What was seen of the address's network and of a domain whose own hosts came. Never raises."""
         found = self.known(address, domain)
-        if found is None and await self._look(network_of(address), _bounded(domain)):
+        if found is None and await self.look(network_of(address), domain):
             found = self.known(address, domain)
         return found or Standing(domain=domain)
 
     def was_welcome(self, whose: str) -> bool | None:
-        """Whether mail of a network or domain was let in before today, and little of it was bad; None: ask `ask`."""
+        """Whether mail of a network or domain was let in before today, and little of it was bad; None: `look` first."""
         known = self._known.get(_bounded(whose))
         if known is None:
             return None
@@ -75,16 +75,11 @@ class Reputation:
         total, few = self._total(_bounded(whose), known), FEW * standing.weight_at(now)
         return known.good > 0 and known.since <= now - DAY and total.bad < total.good + few
 
-    async def ask(self, whose: str) -> bool:
-        """The same, and look where memory does not know. Never raises; without a database nobody was here before."""
-        if self._known.get(_bounded(whose)) is None:
-            await self._look(_bounded(whose))
-        return bool(self.was_welcome(whose))
-
-    async def _look(self, *whose: str) -> bool:
-        asked = [one for one in whose if one]
+    async def look(self, *whose: str) -> bool:
+        """Have memory know these networks and domains; False: the database cannot be asked. Never raises."""
+        asked = [one for one in map(_bounded, whose) if one and self._known.get(one) is None]
         try:
-            sums = await self._bridge.read(standing.sums_of, asked)
+            sums = await self._bridge.read(standing.sums_of, asked) if asked else {}
         except Unavailable:
             return False
         for one in asked:
