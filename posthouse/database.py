@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import functools
 import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +22,14 @@ from django.db import connection, connections, models
 from django.db import transaction as django_transaction
 from django.db.utils import DatabaseError, DataError, IntegrityError, InterfaceError, ProgrammingError
 
-from posthouse import configuration, maillog, wake
+from posthouse import configuration, maillog, wake, writers_lock
+from posthouse.writers_lock import hurried, hurry, whole
+
+__all__ = [
+    "Bridge", "Busy", "GroupCommit", "RowIdField", "Unavailable", "after_commit", "among", "announce", "close", "fetch",
+    "free_bytes", "generation", "guarded", "hurried", "hurry", "insert_many", "is_outage", "is_sqlite", "run",
+    "run_many", "setup", "transaction", "use", "whole",
+]  # fmt: skip
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -35,24 +40,12 @@ _WORTH_A_COPY = 8  # rows
 _generation = 0  # grows when the process is pointed at another database
 
 
-@dataclass(slots=True)
-class _Lock:
-    """The calling thread's handle on the writers' lock, and which database file it was opened beside."""
-
-    name: str
-    handle: int
-    inode: int
-
-
-class _Locks(threading.local):
-    held: _Lock | None = None
-
-
-_locks = _Locks()
-
-
 class Unavailable(Exception):
     """The database cannot answer or keep anything now: gone, locked, or its disk full. Trying later is right."""
+
+
+class Busy(Unavailable):
+    """Others have written for longer than this one waits; what was wanted was not begun. The text names them."""
 
 
 def setup() -> None:
@@ -82,9 +75,7 @@ def generation() -> int:
 def close() -> None:
     """Close the calling thread's connection; the next use opens a new one."""
     connection.close()
-    if _locks.held is not None:
-        os.close(_locks.held.handle)
-        _locks.held = None
+    writers_lock.forget()
 
 
 @contextlib.contextmanager
@@ -108,7 +99,7 @@ def transaction() -> Iterator[None]:
     taken: list[maillog.Event] = []
     maillog.begin()
     try:
-        with _writer_lock(), django_transaction.atomic():
+        with _begun():
             yield
             taken = maillog.take()
             told = taken + maillog.recorded()
@@ -122,38 +113,24 @@ def transaction() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writer_lock() -> Iterator[None]:
-    if connection.vendor != "sqlite":
-        yield
-        return
+def _begun() -> Iterator[None]:
+    """A transaction, when nobody else writes. Raises Busy when patience is at its end, Unavailable."""
     name = str(connection.settings_dict["NAME"])
-    if name == ":memory:" or name.startswith("file:"):
-        yield
+    if connection.vendor != "sqlite" or name == ":memory:" or name.startswith("file:"):
+        with django_transaction.atomic():
+            yield
         return
-    handle = _lock_beside(name)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
+    patience = writers_lock.patience()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(writers_lock.held(name, patience))
+            writers_lock.enter(stack, patience)
+        except writers_lock.Held as held:
+            raise Busy(str(held)) from None
+        except OSError as error:
+            close()
+            raise Unavailable(f"the database file {name} cannot be found: {error.strerror}") from error
         yield
-    finally:
-        fcntl.flock(handle, fcntl.LOCK_UN)
-
-
-def _lock_beside(name: str) -> int:
-    """The lock's handle. Raises Unavailable when the database file is gone: SQLite would go on writing into a file
-    without a name, or make an empty one, and what was promised would be lost."""
-    try:
-        inode = os.stat(name).st_ino
-    except OSError as error:
-        close()
-        raise Unavailable(f"the database file {name} cannot be found: {error.strerror}") from error
-    held = _locks.held
-    if held is not None and (held.name != name or held.inode != inode):
-        close()
-        held = None
-    if held is None:
-        handle = os.open(f"{name}.writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        held = _locks.held = _Lock(name, handle, inode)
-    return held.handle
 
 
 class RowIdField(models.BigIntegerField):  # type: ignore[type-arg]

@@ -58,8 +58,16 @@ class _Group(click.Group):
     help="The configuration file. Else: POSTHOUSE_CONFIG, posthouse.toml or var/posthouse.toml in the working "
     "directory, /etc/posthouse/posthouse.toml; else the defaults.",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 86_400),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait while others write to the database; then nothing is done.",
+)
 @click.pass_context
-def cli(context: click.Context, path: str | None) -> None:
+def cli(context: click.Context, path: str | None, wait: float) -> None:
     """Mail and mailing lists for communities: reception, lists, archive and delivery in one program."""
     if context.invoked_subcommand == "trial":
         return
@@ -69,6 +77,8 @@ def cli(context: click.Context, path: str | None) -> None:
 
         maillog.quiet(context.invoked_subcommand != "serve")  # a person's terminal is no log; the database keeps it
         database.setup()
+        if context.invoked_subcommand != "serve":
+            database.hurry(wait, output.say_who_writes)
 
 
 for command in (

@@ -98,6 +98,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
+def say_who_writes(whom: str) -> None:
+    """Tell why a command does not go on."""
+    click.echo(f"posthouse: waiting for {printable(whom)}, which writes to the database ...", err=True)
+
+
 def answers(command: Command) -> Command:
     """Turn the rooms' exceptions into one polite line and an exit code; a traceback never reaches a person."""
 
@@ -111,6 +116,8 @@ def answers(command: Command) -> Command:
             return command(*arguments, **named)
         except (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit, KeyboardInterrupt):
             raise
+        except database.Busy as error:
+            fail(f"{error}; this was not done. Try again, or wait longer: posthouse --wait 600 ...", UNAVAILABLE)
         except database.Unavailable as error:
             fail(f"the database cannot be used: {error}{_where()}", UNAVAILABLE)
         except (DatabaseError, InterfaceError) as error:

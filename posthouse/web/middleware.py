@@ -7,6 +7,7 @@ import ipaddress
 import re
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from posthouse.configuration import active
-from posthouse.database import Unavailable
+from posthouse.database import Unavailable, whole
 from posthouse.web.guard import denied
 
 # Nothing runs, nothing is loaded from elsewhere, no page is framed (CSP Level 3).
@@ -51,7 +52,8 @@ class Safety:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request."""
         believe_proxies(request.META)
-        response = denied(request) or self._get_response(request)
+        with whole() if request.method == "POST" else nullcontext():
+            response = denied(request) or self._get_response(request)
         headers = response.headers
         for name, value in SAFE_HEADERS.items():
             headers.setdefault(name, value)

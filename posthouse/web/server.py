@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
@@ -33,11 +34,15 @@ SLOWEST: Final = 4096  # ... and bytes a second that it must take from then on
 MOST_REQUEST_HEADER: Final = 32 * 1024
 TURN: Final = 0.0005  # seconds of courtesy for each connection that is open here
 LONGEST_TURN: Final = 0.002
+WRITE_PATIENCE: Final = 5.0  # seconds that a page waits for others to have written; then it says 503
+EVENT_PATIENCE: Final = 0.2  # seconds that events which wait are worth to those whose pages wait meanwhile
 EVENTS_EVERY: Final = 1.0  # seconds between writes of maillog events that wait
 
 
 def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
     """Serve the site on `sockets` (listening, maybe shared with other processes) until SIGTERM or SIGINT. Blocks."""
+    database.hurry(WRITE_PATIENCE)
+    database.close()  # what was opened before is not in a hurry
     for name, level in (("django.request", logging.ERROR), ("waitress.queue", logging.ERROR)):
         logging.getLogger(name).setLevel(level)  # a missing page or a busy moment is no event for the log
     channels: dict[int, Any] = {}
@@ -65,7 +70,8 @@ def serve(configuration: Configuration, sockets: list[socket.socket]) -> None:
         server.task_dispatcher.shutdown(cancel_pending=False, timeout=2)
         apart.shutdown(cancel_pending=False, timeout=2)
         wasyncore.close_all(channels, ignore_all=True)
-        maillog.flush()
+        with contextlib.suppress(database.Unavailable):
+            maillog.flush()
         database.close()
         stopping.close()
 
@@ -185,7 +191,10 @@ def _run(channels: dict[int, Any], stopping: _Stopping) -> None:
             flushed = time.monotonic()
             _hang_up(channels)
             try:
-                maillog.flush()
+                with database.hurried(EVENT_PATIENCE):
+                    maillog.flush()
+            except database.Busy:
+                pass  # they wait, and the log of whoever holds the database says why
             except Exception:
                 logging.getLogger(__name__).exception("events could not be written now; they wait")
     ear.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import os
 import signal
@@ -14,6 +15,8 @@ from waitress import wasyncore
 
 from posthouse import database
 from posthouse.configuration import Configuration
+from tests.people import GARDEN
+from tests.web.neighbourhood import Neighbourhood
 
 
 @pytest.fixture
@@ -137,3 +140,54 @@ def test_head_and_odd_requests_keep_the_connection_in_step(
         assert (body == b"") is (method in ("HEAD", "OPTIONS"))
     os.kill(child, signal.SIGTERM)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_pages_do_not_wait_for_clients_that_download_and_do_not_read(
+    sqlite: Configuration, listening: list[socket.socket]
+) -> None:
+    site = Neighbourhood(sqlite)
+    for number in range(20):  # far more than what sockets hold
+        site.letter(number, "Ripe at last, says the gardener.\r\n" * 30_000)
+    web = dataclasses.replace(sqlite.web, threads=1)
+    child = start(dataclasses.replace(sqlite, web=web), listening)
+    held = []
+    for _ in range(2):
+        one = socket.create_connection(listening[0].getsockname(), timeout=60)
+        one.sendall(f"GET /archives/{GARDEN}/mbox HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert one.recv(15) == b"HTTP/1.1 200 OK"  # it is under way, and will not be read further
+        held.append(one)
+    status, body, _ = ask(listening[0], f"/archives/{GARDEN}/")
+    assert status == 200 and b"Tomatoes" in body
+    status, _, headers = ask(listening[0], f"/archives/{GARDEN}/mbox")
+    assert (status, headers["Retry-After"]) == (429, "60")
+    for one in held:
+        one.close()
+    while (whole := ask(listening[0], f"/archives/{GARDEN}/mbox"))[0] == 429:
+        pass  # until the server has noticed
+    assert whole[0] == 200 and whole[1].count(b"\nMessage-ID:") == 20
+    os.kill(child, signal.SIGTERM)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("waiting", "for_seconds", "sent", "silent", "stuck"),
+    [
+        (1, 30, 0, 30, False),  # give it a minute
+        (1, 61, 0, 61, True),
+        (0, 6_000, 0, 6_000, False),  # nothing is ready: we are slow
+        (1, 100, 10_000_000, 61, True),
+        (1, 100, 10_000_000, 5, False),
+        (1, 1_000, 4_000, 5, True),  # a few octets now and then
+        (1, 1_000, 5_000_000, 5, False),
+    ],
+)
+def test_who_takes_nothing_or_next_to_nothing_is_stuck(
+    waiting: int, for_seconds: float, sent: int, silent: float, stuck: bool
+) -> None:
+    from posthouse.web import server
+
+    one = server._Channel.__new__(server._Channel)
+    one.since, one.sent, one.total_outbufs_len, one.last_activity = 1_000.0, sent, waiting, 50_000 - silent
+    assert one.is_stuck(1_000.0 + for_seconds, 50_000) is stuck
+    one.since = None
+    assert not one.is_stuck(1_000.0 + for_seconds, 50_000)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from urllib.parse import quote
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
+from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from posthouse.archive.errors import ArchiveError, Gone
-from posthouse.database import Unavailable, guarded
+from posthouse.database import Busy, Unavailable, guarded
 from posthouse.web import links
-from posthouse.web.access import Hidden, Moved, NotAllowed, SignInNeeded, visitor
+from posthouse.web.access import STRANGER, Hidden, Moved, NotAllowed, SignInNeeded, visitor
 from posthouse.web.answers import PLAIN, page
 from posthouse.web.assets import assets, icon
+from posthouse.web.language import LONGEST_HEADER, asked_for
 from posthouse.web.middleware import takes_gzip
 from posthouse.web.words import told
 
+BUSY_FOR, GONE_FOR = 10, 60  # seconds
 FOREVER = "public, max-age=31536000, immutable"
 ROBOTS = """User-agent: *
 Disallow: /held/
@@ -117,7 +122,11 @@ def malformed(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """500: our fault. Made without the database or templates, which may be the reason."""
+    """500: our fault. Made without the database or templates, which may be the reason; 503 when the database is."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Unavailable | OperationalError | InterfaceError):  # outside of a view: of its session
+        with contextlib.suppress(Exception):
+            return unavailable(request, error)
     return HttpResponse(
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Something broke</title>'
         "<main><h1>Something broke here</h1><p>It is our fault, not yours, and it has been logged. "
@@ -128,14 +137,19 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    """503: the database cannot answer now; no page is made that would need it."""
+    """503: the database cannot answer now, or others have written for too long; the page asks nothing of it."""
     logging.getLogger(__name__).error("the database cannot be used now: %s", error)
-    return HttpResponse(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Back in a moment</title>'
-        "<main><h1>Back in a moment</h1><p>The site cannot reach its data just now. Try again in a minute.</p></main>",
-        status=503,
-        headers={"Cache-Control": "no-store", "Retry-After": "60"},
-    )
+    busy = isinstance(error, Busy) or "lock" in str(error)  # `database is locked`, `... due to lock timeout`
+    request.__dict__["visitor"] = STRANGER
+    with translation.override(asked_for(request.META.get("HTTP_ACCEPT_LANGUAGE", "")[:LONGEST_HEADER])):
+        response = problem(
+            request, 503, _("Back in a moment"),
+            _("Others are writing here, and it takes long. What you sent was not done; please send it again.") if busy
+            else _("The site cannot reach its data just now. Try again in a minute."),
+        )  # fmt: skip
+        response.headers["Content-Language"] = translation.get_language() or "en"
+    response.headers["Retry-After"] = str(BUSY_FOR if busy else GONE_FOR)
+    return response
 
 
 @require_safe
