@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from posthouse.directory.models import Account
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import NoSuchHeld
-from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, Membership
+from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, MailingList, Membership, Pending
 
+_A_MODERATOR = "moderator"  # as `Pending.waits_for` says it
 MOST = 500  # that one call gives when nobody says how many
 
 
@@ -37,6 +39,41 @@ class HeldFacts:
     hits: tuple[str, ...] = ()
     discarded_at: datetime | None = None
     discarded_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A list that somebody runs or moderates: what it is called, and how much waits there for a decision."""
+
+    address: str
+    name: str
+    owner: bool
+    state: str
+    held: int
+    requests: int
+
+
+def in_charge_of(account: int) -> list[Charge]:
+    """The lists that an account owns or moderates by its verified addresses, by name. One question."""
+    theirs = Membership.objects.filter(
+        role__in=(OWNER, MODERATOR), address__account_id=account, address__verified_at__isnull=False
+    )
+    rows = MailingList.objects.filter(pk__in=theirs.values("mailing_list_id")).annotate(
+        owned=Exists(theirs.filter(mailing_list_id=OuterRef("pk"), role=OWNER)),
+        held=_number(HeldPosting.objects.all()),
+        requests=_number(Pending.objects.filter(waits_for=_A_MODERATOR)),
+    )
+    found = [
+        Charge(one.address, one.display_name or one.list_name, one.owned, one.state, one.held, one.requests)
+        for one in rows.select_related("domain")
+    ]
+    return sorted(found, key=lambda one: (one.name.casefold(), one.address))
+
+
+def _number(rows: QuerySet[HeldPosting] | QuerySet[Pending]) -> Coalesce:
+    """How many of these rows belong to the list of the outer question."""
+    own = rows.filter(mailing_list_id=OuterRef("pk")).order_by().values("mailing_list_id")
+    return Coalesce(Subquery(own.annotate(number=Count("id")).values("number")), 0)
 
 
 def held(

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from posthouse.archive import deleting
+from posthouse.lists import creation
 from tests.people import DOMAIN, GARDEN
 from tests.web.neighbourhood import Neighbourhood
 
@@ -308,3 +309,12 @@ def test_a_long_conversation_comes_in_pages_and_nests_without_end(quick_site: Ne
         assert shown.count("<li>") + shown.count("<li ") == shown.count("</li>")
     assert f'href="/archives/{GARDEN}/message/{quick_site.key(100)}/"' in second  # what the first one here answers
     assert page(quick_site, f"thread/{quick_site.key(1)}/?sort=date").count("<article") == 130
+
+
+def test_an_archive_that_outlived_its_list_offers_no_joining(site: Neighbourhood) -> None:
+    site.letter(1)
+    assert f'href="/lists/{GARDEN}/"' in site.as_("stranger").get("/").content.decode()
+    creation.remove(GARDEN)
+    page = site.as_("stranger").get("/").content.decode()
+    assert f'href="/archives/{GARDEN}/"' in page and f'href="/lists/{GARDEN}/"' not in page
+    assert "the list itself is gone" in page

@@ -128,6 +128,44 @@ def test_people_are_added_by_the_line_with_a_report_and_can_only_be_checked(site
     assert roster.find("dora@far.example")
 
 
+def test_what_was_pasted_stays_in_the_form_until_it_is_done(quick_site: Neighbourhood) -> None:
+    client, lines = quick_site.as_("owen"), "Dora <dora@far.example>\nnonsense"
+    for act in ("check", "add"):  # the second one refuses a line
+        page = client.post(f"{DESK}members/", {"act": act, "people": lines}).content.decode()
+        assert "Dora &lt;dora@far.example&gt;\nnonsense</textarea>" in page
+    page = client.post(f"{DESK}members/", {"act": "add", "people": "eric@far.example"}).content.decode()
+    assert "eric@far.example</textarea>" not in page and roster.find("eric@far.example")
+    assert client.post(f"{DESK}members/", {"act": "add", "people": " \n"}).status_code == 422
+
+
+def test_people_are_removed_by_the_line_and_members_made_the_same_as_a_text(site: Neighbourhood) -> None:
+    client, path = site.as_("owen"), f"{DESK}members/"
+    gone = client.post(path, {"act": "drop", "people": f"{BEN}\n{EVE}\n"}).content.decode()
+    assert "1 person was removed" in gone and "1 was no member" in gone
+    lines = f"{ANA}\nDora <dora@far.example>\n"
+    page = client.post(path, {"act": "compare", "people": lines}).content.decode()
+    assert "1 would be added, 1 removed, 1 would stay" in page and f"− {CLEO}" in page and "+ dora@far.example" in page
+    assert [one.address for one in roster.members(GARDEN)] == [ANA, CLEO]
+    assert 'value="sync"' in page and 'value="sync"' not in client.get(path).content.decode()
+    assert "1 were added, 1 removed" in client.post(path, {"act": "sync", "people": lines}).content.decode()
+    assert [one.address for one in roster.members(GARDEN)] == [ANA, "dora@far.example"]
+    for wrong in ("nonsense\n", f"{ANA}\nnonsense\n", "# nobody\n"):
+        assert client.post(path, {"act": "sync", "people": wrong}).status_code == 422, wrong
+    assert len(roster.members(GARDEN)) == 2
+
+
+def test_owners_choose_for_members_what_they_get(site: Neighbourhood) -> None:
+    client, path = site.as_("owen"), f"{DESK}members/"
+    client.post(path, {"act": "choose", "choice": "mime_digests", "chosen": [ANA, BEN]})
+    assert [one.delivery_mode for one in roster.members(GARDEN)] == ["mime_digests", "mime_digests", "regular"]
+    client.post(path, {"act": "choose", "choice": "stop", "chosen": [ANA]})
+    assert roster.members(GARDEN)[0].delivery_status == "by_moderator"
+    roster.set_preferences(GARDEN, BEN, delivery_status="by_bounces")
+    client.post(path, {"act": "choose", "choice": "begin", "chosen": [ANA, BEN]})
+    assert {one.delivery_status for one in roster.members(GARDEN)} == {"enabled"}
+    assert client.post(path, {"act": "choose", "choice": "sing", "chosen": [ANA]}).status_code == 422
+
+
 def test_members_are_downloaded_as_a_table_and_a_table_is_read(site: Neighbourhood) -> None:
     client, path = site.as_("owen"), f"{DESK}members/"
     roster.set_preferences(GARDEN, BEN, delivery_mode="mime_digests")
@@ -228,12 +266,15 @@ def test_a_template_is_previewed_kept_and_taken_back(site: Neighbourhood) -> Non
     name = "list:user:notice:welcome"
     client, path = site.as_("owen"), f"{DESK}templates/{name}/"
     words = {"language": "fr", "subject": "Salut", "text": "Bonjour $address <b>"}
+    assert "The built-in wording" in client.get(path).content.decode()
     shown = client.post(path, {**words, "act": "preview"}).content.decode()
     assert "Bonjour ana@far.example &lt;b&gt;" in shown and not wording.listing(GARDEN)
     wrong = client.post(path, {**words, "text": "$nobody", "act": "keep"})
     assert wrong.status_code == 422 and "Nothing fills $nobody" in wrong.content.decode()
     client.post(path, {**words, "act": "keep"})
     assert [(one.language, one.subject, one.by) for one in wording.listing(GARDEN)] == [("fr", "Salut", OWEN)]
+    assert "It is worded here" in client.get(f"{path}?language=fr").content.decode()
+    assert 'value="reset"' not in client.get(f"{path}?language=en").content.decode()
     client.post(path, {**words, "act": "reset"})
     assert not wording.listing(GARDEN)
 

@@ -14,6 +14,7 @@ from posthouse.queue.models import Delivery
 from posthouse.web.views import joining
 from tests.people import ANA, EVE, GARDEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
+from tests.web.test_held import hold
 
 JOIN = f"/lists/{GARDEN}/join/"
 
@@ -144,3 +145,11 @@ def test_a_hidden_list_has_no_form_for_strangers(quick_site: Neighbourhood) -> N
     assert quick_site.as_("stranger").get(f"/lists/{BOARD}/join/").status_code == 404
     creation.set_settings(GARDEN, {"subscription_policy": "closed"})
     assert 'name="form"' not in quick_site.as_("stranger").get(JOIN).content.decode()
+
+
+def test_who_runs_lists_finds_them_on_their_own_page_with_what_waits(site: Neighbourhood) -> None:
+    hold("garden", 1)
+    page = site.as_("owen").get("/options/").content.decode()
+    assert "Lists that I run" in page and f'href="/lists/{GARDEN}/settings/"' in page
+    assert "1 held message" in page and "0 requests" in page
+    assert "Lists that I run" not in site.as_("ana").get("/options/").content.decode()

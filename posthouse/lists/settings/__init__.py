@@ -49,8 +49,9 @@ def parse(name: str, text: str) -> Value:
     setting = BY_NAME.get(name)
     if setting is None:
         near = difflib.get_close_matches(name.lower(), BY_NAME, n=3)
-        perhaps = f"; did you mean {' or '.join(near)}?" if near else "; `posthouse lists show LIST` shows them all"
-        raise BadSetting(f"{name!r} is not a setting of a list{perhaps}")
+        if near:
+            raise BadSetting(f"{name!r} is not a setting of a list; did you mean {' or '.join(near)}?")
+        raise BadSetting(f"{name!r} is not a setting of a list; `posthouse lists show LIST` shows them all")
     return parsed(setting, text)
 
 

@@ -65,7 +65,8 @@ def _cards(who: Visitor, readable: dict[str, Place]) -> list[dict[str, Any]]:
             cards.append(_card(address, display_name or name, description, policy, readable.get(address)))
     for place in readable.values():  # archives that outlived their list
         if place.address not in listed:
-            cards.append(_card(place.address, place.name, place.description, place.policy, place))
+            gone = _card(place.address, place.name, place.description, place.policy, place)
+            cards.append({**gone, "about": ""})
     return sorted(cards, key=lambda card: (-card["last_at"], card["name"].casefold()))  # the liveliest first
 
 

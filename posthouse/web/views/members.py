@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from posthouse.lists import looking, mass, roster, spreadsheet
+from posthouse.lists import bounces, looking, mass, roster, spreadsheet
 from posthouse.lists.errors import ListError
-from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER
+from posthouse.lists.models import BY_MODERATOR, ENABLED, MEMBER, MODERATOR, NONMEMBER, OWNER
 from posthouse.web.access import NotAllowed
 from posthouse.web.answers import page
 from posthouse.web.desk import ROSTER, Desk, by_of, desk, now_ms
@@ -26,6 +26,8 @@ MOST_CHOSEN = 1000
 MOST_REFUSED = 50  # lines of a report that are shown
 ACTIONS = ("", "accept", "defer", "hold", "reject", "discard")
 ROLES = (MEMBER, OWNER, MODERATOR, NONMEMBER)
+CHECKS = ("check", "compare")  # acts that only tell what would be done
+MANY = ("add", "invite", "drop", "sync", *CHECKS)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -36,10 +38,13 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
     said: list[str] = []
     refused: list[Any] = []
     good = True
+    pasted = ""  # what was written into the form and is not done yet: nobody pastes five hundred lines twice
     if request.method == "POST":
         if not at.runs:
             raise NotAllowed(_("Only the owners of the list change who is on it."))
         good, said, refused = _change(request, at)
+        if not good or refused or request.POST.get("act") in CHECKS:
+            pasted = request.POST.get("people", "")
     role = request.GET.get("role", MEMBER)
     role = role if staff and role in ROLES else MEMBER
     words, after = request.GET.get("q", "").strip()[:200], request.GET.get("after", "")[:320]
@@ -53,7 +58,8 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
         "roles": [
             (MEMBER, _("Members")), (OWNER, _("Owners")), (MODERATOR, _("Moderators")), (NONMEMBER, _("Nonmembers")),
         ],
-        "actions": ACTIONS, "modes": _modes(), "statuses": _statuses(),
+        "actions": ACTIONS, "modes": _modes(), "statuses": _statuses(), "pasted": pasted,
+        "compared": good and request.POST.get("act") == "compare",
     }  # fmt: skip
     return page(request, "desk/members.html", context, status=200 if good else 422)
 
@@ -138,7 +144,7 @@ def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]
     """(whether it went well, what to say, lines that were refused)."""
     act = request.POST.get("act", "")
     try:
-        if act in ("add", "check", "invite"):
+        if act in MANY:
             return _many(request, at, act)
         if act in ("import", "import-check"):
             return _read_table(request, at)
@@ -154,16 +160,75 @@ def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]
             action = request.POST.get("action", "")
             if action not in ACTIONS:
                 return False, [_("This is no action.")], []
-            done = sum(roster.set_preferences(at.row.pk, one, role, moderation_action=action) for one in chosen)
-            return True, [ngettext("%(n)d person changed.", "%(n)d people changed.", done) % {"n": done}], []
+            return _set(at, chosen, role, {"moderation_action": action})
+        if act == "choose":
+            choice = request.POST.get("choice", "")
+            if choice in _modes():
+                return _set(at, chosen, MEMBER, {"delivery_mode": choice})
+            if choice == "stop":
+                return _set(at, chosen, MEMBER, {"delivery_status": BY_MODERATOR})
+            if choice == "begin":
+                return _begin_again(at, chosen)
+            return False, [_("Choose what they get.")], []
     except ListError as error:
         return False, [told(error)], []
     return False, [_("Press one of the buttons.")], []
 
 
+def _set(at: Desk, chosen: list[str], role: str, values: dict[str, str]) -> tuple[bool, list[str], list[Any]]:
+    done = sum(roster.set_preferences(at.row.pk, one, role, **values) for one in chosen)
+    return True, [_changed(done)], []
+
+
+def _begin_again(at: Desk, chosen: list[str]) -> tuple[bool, list[str], list[Any]]:
+    """Delivery begins again, whoever or whatever stopped it; the score of bounces begins anew."""
+    by, now, done = by_of(at.who), now_ms(), 0
+    for one in chosen:
+        restarted = bounces.restart(at.row.pk, one, by, now)
+        done += restarted or roster.set_preferences(at.row.pk, one, MEMBER, delivery_status=ENABLED)
+    return True, [_changed(done)], []
+
+
+def _changed(done: int) -> str:
+    return ngettext("%(n)d person changed.", "%(n)d people changed.", done) % {"n": done}
+
+
+def _fewer(lines: list[str], at: Desk, act: str, tell: bool) -> tuple[bool, list[str], list[Any]]:
+    """Remove those who are named, or make the members the same as the lines; "compare" only says what that would do.
+
+    Raises ListError: a line that is no address, or none at all, changes nothing where the members are made the same.
+    """
+    by, now = by_of(at.who), now_ms()
+    if act == "drop":
+        report = mass.remove(at.row.pk, lines, now, by=by, goodbye=tell)
+        said = [ngettext("%(n)d person was removed.", "%(n)d people were removed.", report.removed)
+                % {"n": report.removed}]  # fmt: skip
+        if report.unchanged:
+            said.append(ngettext("%(n)d was no member.", "%(n)d were no members.", report.unchanged)
+                        % {"n": report.unchanged})  # fmt: skip
+        if report.refused:
+            said.append(ngettext("%(n)d line was refused:", "%(n)d lines were refused:", len(report.refused))
+                        % {"n": len(report.refused)})  # fmt: skip
+        return bool(report.removed) or not report.refused, said, list(report.refused)
+    report = mass.sync(at.row.pk, lines, now, by=by, dry_run=act == "compare")
+    words = {"added": report.added, "removed": report.removed, "same": report.unchanged}
+    if act == "sync":
+        return True, [_("%(added)d were added, %(removed)d removed, %(same)d stayed.") % words], []
+    said = [_("%(added)d would be added, %(removed)d removed, %(same)d would stay. Nothing was done yet.") % words]
+    for sign, shown in (("+", report.added_addresses), ("−", report.removed_addresses)):
+        if shown:
+            more = " …" if len(shown) > MOST_REFUSED else ""
+            said.append(f"{sign} {', '.join(shown[:MOST_REFUSED])}{more}")
+    return True, said, []
+
+
 def _many(request: HttpRequest, at: Desk, act: str) -> tuple[bool, list[str], list[Any]]:
     lines = request.POST.get("people", "").splitlines()
     by, now = by_of(at.who), now_ms()
+    if not any(line.strip() for line in lines):
+        return False, [_("Write at least one address.")], []
+    if act in ("drop", "compare", "sync"):
+        return _fewer(lines, at, act, bool(request.POST.get("welcome")))
     if act == "invite":
         report = mass.invite(at.row.pk, lines, now, by=by, words=request.POST.get("words", ""))
         count = report.invited

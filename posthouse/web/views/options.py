@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -12,9 +13,10 @@ from django.views.decorators.http import require_http_methods
 from posthouse.database import transaction
 from posthouse.directory import accounts, preferences
 from posthouse.directory.errors import DirectoryError
-from posthouse.lists import bounces, digests, languages, looking, people, subscription
+from posthouse.lists import bounces, digests, inbox, languages, looking, people, subscription
 from posthouse.lists.errors import ListError
 from posthouse.lists.preferences import BUILT_IN
+from posthouse.web import links
 from posthouse.web.access import known_visitor
 from posthouse.web.answers import page
 from posthouse.web.desk import by_of, now_ms
@@ -38,6 +40,11 @@ def options(request: HttpRequest) -> HttpResponse:
     account = preferences.of_account(who.account)
     context = {
         "said": said, "good": good,
+        "states": {"paused": _("paused"), "closed": _("closed"), "disabled": _("disabled")},
+        "charges": [
+            (one, links.mailing_list(one.address), f"/held/?list={quote(one.address, safe='')}")
+            for one in (inbox.in_charge_of(who.account) if who.moderates else ())
+        ],
         "lists": [_shown(one) for one in looking.subscriptions(who.account)],
         "account": {name: _word(account[name]) for name in (*SWITCHES, "delivery_mode", "preferred_language")},
         "addresses": accounts.addresses_of(who.account),

@@ -80,7 +80,7 @@ def _template(request: HttpRequest, at: Desk | Office, name: str) -> HttpRespons
     found = wording.show(at.address, name, language)
     subject, text = given if given is not None else (found.subject, found.text)
     context = {
-        "desk": at, "name": name, "of": found.of, "subject": subject, "text": text, "own": found.of == at.kind,
+        "desk": at, "name": name, "of": found.of, "subject": subject, "text": text, "worded_here": found.of == at.kind,
         "said": said, "good": good,
         "language": language or found.language, "languages": languages.LANGUAGES, "preview": preview,
         "known": texts.known(kind), "written_in": languages.LANGUAGES.get(found.language, found.language),
