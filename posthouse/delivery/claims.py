@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from posthouse.delivery.begun import Begun
 from posthouse.queue.claim import Claimed
 from posthouse.queue.outcome import Outcome
 
@@ -17,9 +18,10 @@ LOW_PER_DESTINATION = 300  # a destination with so many held gets no more for no
 
 
 class Claims:
-    """Counts claims by destination. `quiet` is set while none is held."""
+    """Counts claims by destination. `quiet` is set while none is held. `begun` takes note of those that begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Begun) -> None:
+        self._begun = begun
         self._held: dict[int, int] = {}
         self._counts: Counter[int] = Counter()
         self._full: set[int] = set()
@@ -67,6 +69,16 @@ class Claims:
             self.quiet.clear()
         return fresh, again
 
+    def begin(self, claims: Iterable[Claimed]) -> None:
+        """These are attempted now; from here on a kill counts as one attempt."""
+        for claimed in claims:
+            self._begun.add(claimed.id)
+
+    def put_off(self, claims: Iterable[Claimed]) -> None:
+        """These did not begin after all."""
+        for claimed in claims:
+            self._begun.drop(claimed.id)
+
     def done(self, outcomes: Iterable[Outcome]) -> bool:
         """Their outcomes are durable. True when more should be claimed now."""
         return self._let_go(outcome.claimed.id for outcome in outcomes)
@@ -81,6 +93,7 @@ class Claims:
             place = self._held.pop(number, None)
             if place is None:
                 continue
+            self._begun.drop(number)
             self._counts[place] -= 1
             count = self._counts[place]
             if count == 0:

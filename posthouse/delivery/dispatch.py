@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
+from posthouse.database import Unavailable
 from posthouse.delivery.author_policy import AuthorPolicies
 from posthouse.delivery.couriers import expansion, mailing_list
 from posthouse.delivery.couriers.outbox import Outbox
@@ -49,11 +50,12 @@ class Dispatch:
         most_recipients: int,
         policies: AuthorPolicies,
         programs: Programs,
+        give_back: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self._router, self._remote, self._outbox, self._home = router, remote, outbox, home
         self._recorder, self._endings, self._hostname = recorder, endings, hostname
         self._most_recipients = max(1, most_recipients)
-        self._policies, self._programs = policies, programs
+        self._policies, self._programs, self._give_back = policies, programs, give_back
         self._asking: set[asyncio.Task[None]] = set()
 
     def deliver(self, batch: Sequence[Claimed]) -> None:
@@ -88,10 +90,14 @@ class Dispatch:
 
     async def _ask(self, claims: list[Claimed]) -> None:
         found: list[tuple[Claimed, Destination]] = []
-        for claimed in claims:
+        for position, claimed in enumerate(claims):
             try:
                 found.append((claimed, await self._router.route(claimed.recipient, True)))
-            except Exception as error:  # the database is not available, or routing has a fault
+            except Unavailable as error:  # no fault of the mail's: it goes back untried, and is due when we can again
+                log.warning("routing waits for the database: %s", error)
+                self._give_back(claims[position:])
+                break
+            except Exception as error:  # routing has a fault
                 log.warning("routing of %s failed: %s: %s", claimed.recipient, type(error).__name__, error)
                 reason = f"routing failed: {type(error).__name__}: {error}"
                 self._end(claimed, Trouble(DEFERRED, Scope.RECIPIENT, reason, "4.3.0"), "routing")

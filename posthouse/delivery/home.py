@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from posthouse.database import Bridge, Unavailable, is_outage, transaction
+from posthouse.delivery.claims import Claims
 from posthouse.delivery.endings import Endings
 from posthouse.delivery.trouble import Scope, Trouble, internal
 from posthouse.lists.reports import Speaker
@@ -39,7 +40,7 @@ class Home:
     """Runs errands, many to a commit.
 
     `recorded` is called with the outcomes of each commit once it is durable, `undone` with the outcome of each errand
-    whose commit failed: it still has to be recorded.
+    whose commit failed: it still has to be recorded. `give_back` takes those that the database was not there for.
     """
 
     def __init__(
@@ -48,8 +49,11 @@ class Home:
         endings: Endings,
         recorded: Callable[[Sequence[Outcome]], None],
         undone: Callable[[Outcome], None],
+        claims: Claims,
+        give_back: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self._bridge, self._endings, self._recorded, self._undone = bridge, endings, recorded, undone
+        self._claims, self._give_back = claims, give_back
         self._waiting: deque[Errand] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -80,10 +84,12 @@ class Home:
 
     async def _commit(self, batch: list[Errand]) -> None:
         now = self._endings.now()
+        self._claims.begin(errand.claimed for errand in batch)
         try:
             outcomes = await self._bridge.write(_run_errands, batch, now, self._endings)
-        except Unavailable as error:
-            self._defer(batch, f"the database is not available: {error}")
+        except Unavailable as error:  # what was done all the same is not in the queue any more; the rest is untried
+            log.warning("%d deliveries wait for the database: %s", len(batch), error)
+            self._give_back([errand.claimed for errand in batch])
         except Exception as error:
             log.exception("a batch of %d deliveries could not be recorded", len(batch))
             if len(batch) > 1:
@@ -92,7 +98,9 @@ class Home:
             else:
                 self._defer(batch, f"it could not be recorded: {type(error).__name__}: {error}")
         else:
-            self._waiting.extendleft(reversed(batch[len(outcomes) :]))
+            left = batch[len(outcomes) :]
+            self._claims.put_off(errand.claimed for errand in left)
+            self._waiting.extendleft(reversed(left))
             self._recorded(outcomes)
 
     def _defer(self, batch: list[Errand], reason: str) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from posthouse.delivery.claims import Claims
 from posthouse.delivery.dialling import WINDOW, Dialler, HostTrouble
 from posthouse.delivery.endings import Endings
 from posthouse.delivery.job import Job, Packer
@@ -39,6 +40,7 @@ class World:
     recorder: Recorder
     endings: Endings
     turns: Turns
+    claims: Claims
     tasks: set[asyncio.Task[None]]
     clock: Callable[[], float]
     most_lines: int
@@ -147,6 +149,10 @@ class Lane:
     async def dial(self, excluded: frozenset[str]) -> tuple[Client, Target]:
         """A connection to the best host that answers, none of those in `excluded`. Raises NoTargets."""
         self._targets = await self._find()
+        if not any(line.connected for line in self.lines):
+            # It is about all that waits for this host: should the host be what takes us down, all of it is tried less.
+            for job in self.jobs:
+                self.world.claims.begin(job.claims)
         now = self.world.clock()
         troubles: list[Trouble] = []
         for target in self._targets:

@@ -168,6 +168,7 @@ class Line:
             if 0 < self._most_recipients < len(job.claims):  # RFC 9422 §4.2
                 lane.again(Job(job.message, job.claims[self._most_recipients :], job.tried, job.losses))
                 job.claims = job.claims[: self._most_recipients]
+            lane.world.claims.begin(job.claims)
             try:
                 transaction = lane.world.packer.ready(job, dotted=self._dotted)
                 if transaction is not None:

@@ -15,6 +15,7 @@ from posthouse.configuration import Configuration, endpoint
 from posthouse.database import Bridge, Unavailable
 from posthouse.delivery import whereabouts
 from posthouse.delivery.author_policy import AuthorPolicies
+from posthouse.delivery.begun import Begun
 from posthouse.delivery.claims import MOST_PER_DESTINATION, Claims
 from posthouse.delivery.contents import Contents
 from posthouse.delivery.couriers.outbox import Outbox
@@ -39,6 +40,7 @@ from posthouse.lists import periodic
 from posthouse.lists.reports import Speaker
 from posthouse.queue import claim as claiming
 from posthouse.queue import returning, sweep
+from posthouse.queue.claim import Claimed
 from posthouse.queue.errors import ClaimantGone
 from posthouse.queue.outcome import DEFERRED, FAILED, Outcome
 from posthouse.routing import Router, primary_here
@@ -106,22 +108,24 @@ class Runner:
         settings, clock = self._configuration.delivery, self._clock
         self._kicked = asyncio.Event()
         self._turn, self._tidying = asyncio.Lock(), asyncio.Lock()
-        self.claims = Claims()
+        self._begun = Begun(self._configuration.data / "run" / "begun")
+        self.claims = Claims(self._begun)
         self._endings = Endings(
             clock, self._random, settings.give_up_after, self._configuration.reception.soft_refusals
         )
         self._recorder = Recorder(self._bridge, self._endings.now, self._recorded)
-        self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add)
+        self._home = Home(self._bridge, self._endings, self._recorded, self._recorder.add, self.claims, self._give_back)
         self._router = Router(self._bridge, clock, primary_here(self._configuration, clock), always=True)
         self._packer = Packer(self._bridge, Contents(self._bridge), clock)
         self.remote = Remote(self._world(), Ways(self._configuration, self._finder()))
         trial = self._configuration.trial
         self._outbox = Outbox(self._packer, self._recorder, self._endings) if trial else None
-        self._programs = Programs(self._configuration.pipes, self._packer, self._recorder, self._endings)
+        self._programs = Programs(self._configuration.pipes, self._packer, self._recorder, self._endings, self.claims)
         self._dispatch = Dispatch(
             self._router, self.remote, self._outbox, self._home, self._recorder, self._endings,
             self._configuration.host, settings.recipients_per_transaction,
             AuthorPolicies(self._bridge, None if trial else self._resolver, clock), self._programs,
+            self._give_back,
         )  # fmt: skip
 
     def _world(self) -> World:
@@ -134,6 +138,7 @@ class Runner:
             packer=self._packer,
             recorder=self._recorder,
             endings=self._endings,
+            claims=self.claims,
             turns=Turns(settings.concurrency),
             tasks=set(),
             clock=self._clock,
@@ -178,6 +183,7 @@ class Runner:
                 await self._home.drained()
                 await self._recorder.drained()
                 await self._bridge.write(claiming.retire, self._claimant)
+                self._begun.close()
                 await self._bridge.read(maillog.flush)
         except (TimeoutError, Unavailable) as error:
             log.warning("stopped before everything was recorded; the lease will end by itself: %s", error)
@@ -205,6 +211,11 @@ class Runner:
                 wanted = True  # the timer may have to be set anew
         if wanted:
             self.kick()
+
+    def _give_back(self, claims: Sequence[Claimed]) -> None:
+        """The database was away: these go back untried, in the next round that finds it there."""
+        self.claims.forget(claimed.id for claimed in claims)
+        self._doubtful = True
 
     # -- working --------------------------------------------------------------------------------------------------
 
@@ -241,9 +252,10 @@ class Runner:
     async def _round(self) -> float:
         """Claim what is due and send it on its way; gives the seconds until there is something to do again."""
         await self._renew_when_needed()
-        if self._doubtful or self._clock() >= self._next_reckoning:
+        doubtful, self._doubtful = self._doubtful, False
+        if doubtful or self._clock() >= self._next_reckoning:
             await self._bridge.write(claiming.release_unheard, self._claimant, self.claims.numbers)
-            self._doubtful, self._next_reckoning = False, self._clock() + CHORE_SECONDS
+            self._next_reckoning = self._clock() + CHORE_SECONDS
         if self._reports_due:
             self._reports_due = False
             await self._bridge.read(returning.write_reports, self._endings.now(), self._configuration.host, Speaker())
@@ -276,9 +288,12 @@ class Runner:
     async def _register(self) -> None:
         began = self._clock()
         now = int(began * 1000)
-        await self._bridge.write(claiming.release_gone, whereabouts.place(), whereabouts.is_gone, now)
+        gone = claiming.release_gone, whereabouts.place(), whereabouts.is_gone, now, self._begun.of
+        await self._bridge.write(*gone)
+        self._begun.tidy()
         self._claimant = await self._bridge.write(claiming.register, whereabouts.name(), now)
         self._alive_until = began + claiming.LEASE / 1000
+        self._begun.open(self._claimant)
 
     async def _renew_when_needed(self) -> None:
         """Raises ClaimantGone when our claims may be others' by now."""
@@ -362,7 +377,7 @@ class Runner:
             await self.claims.quiet.wait()
             await self._home.drained()
             await self._recorder.drained()
-            if busy or self._reports_due:
+            if busy or self._reports_due or self._doubtful:
                 continue
             async with self._turn:
                 await self._chores()

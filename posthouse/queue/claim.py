@@ -1,9 +1,9 @@
 """Claims: a delivery process takes deliveries for a while, so that several processes and hosts work one queue.
 
 A claimant renews its lease as long as it lives. When it dies its claims come back to the queue: at once when the next
-process begins in the same place, else as soon as anybody claims after the lease has ended. The attempts it had recorded
-stay counted, and a message that takes its deliverer down again and again is tried less and less often. Times in
-milliseconds since 1970.
+process begins in the same place, else as soon as anybody claims after the lease has ended. The attempts it had begun
+stay counted (where nobody knows which began: all it had claimed), and a message that takes its deliverer down again and
+again is tried less and less often. Times in milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -99,9 +99,15 @@ def release_unheard(claimant: int, held: Collection[int]) -> int:
         )
 
 
-def release_gone(place: str, is_gone: Callable[[int], bool], now: int) -> int:
+def release_gone(
+    place: str,
+    is_gone: Callable[[int], bool],
+    now: int,
+    begun: Callable[[int], Collection[int] | None] = lambda claimant: None,
+) -> int:
     """Give back at once what processes of `place` (named place:pid) held that are gone: their lease need not end.
 
+    `begun` tells which deliveries a claimant had begun, None where nobody knows: all others go back as not tried.
     Returns how many deliveries came back. An empty place knows nothing of processes.
     """
     gone = [
@@ -112,9 +118,11 @@ def release_gone(place: str, is_gone: Callable[[int], bool], now: int) -> int:
     if not gone:
         return 0
     with database.transaction():
+        known = [(number, begun(number)) for number in gone]
+        back = sum(release_unheard(number, held) for number, held in known if held is not None)
         condition, parameter = database.among("id", gone)
         database.run(f"UPDATE queue_claimant SET alive_until = 0 WHERE {condition}", (parameter,))
-        return release_dead(now)
+        return back + release_dead(now)
 
 
 def release_dead(now: int) -> int:

@@ -164,3 +164,39 @@ def test_what_a_killed_process_had_under_way_is_sent_by_the_next_at_once(sqlite:
             program.kill()
             outside.stop()
     assert [one.subject for one in outside.taken] == ["Hello"]
+
+
+def test_a_kill_counts_an_attempt_for_what_had_begun_and_not_for_what_was_only_claimed(
+    database: Configuration, tmp_path: Path
+) -> None:
+    def rows() -> list[tuple[int | None, int]]:
+        """(claimant, attempts) of all that is in the queue."""
+        return [(row[0], row[1]) for row in bridge.fetch("SELECT claimant, attempts FROM queue_delivery")]
+
+    outside = Outside()
+    outside.start()
+    with nameserver() as names:
+        config, port = written(database, names, outside.port, "connections_per_destination = 1")
+        program = Program(tmp_path, "serve", "--only", "reception", "--only", "delivery", config=config)
+        try:
+            program.listens(port)
+            outside.answers.clear()
+            assert outside.sends(ANA, [f"dan@{BACKED_UP}"], b"Subject: Hello\r\n\r\n", port).startswith("250")
+            assert outside.asked.wait(60)
+            others = [f"person{number}@{BACKED_UP}" for number in range(60)]
+            for person in others:  # a message for each, so that they wait for the one connection
+                assert outside.sends(ANA, [person], b"Subject: Hello\r\n\r\n", port).startswith("250")
+            until(lambda: len(rows()) == 61 and all(claimant for claimant, _ in rows()), 10, "all are claimed")
+            [(claimant, _), *_] = rows()
+            [delivery] = [pid for pid, name in program.children().items() if name == "post:delivery"]
+            os.kill(delivery, signal.SIGKILL)
+            until(lambda: all(who and who != claimant for who, _ in rows()), 10, "the next process has claimed them")
+            attempts = Counter(count for _, count in rows())
+            outside.answers.set()
+            assert outside.waits_for(61)
+            program.stop()
+        finally:
+            program.kill()
+            outside.stop()
+    assert set(attempts) == {1, 2} and 1 <= attempts[2] <= WINDOW, attempts
+    assert not list((database.data / "run" / "begun").iterdir()), "what ends in order leaves no notes"

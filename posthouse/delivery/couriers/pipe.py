@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from posthouse.configuration import Pipes
+from posthouse.delivery.claims import Claims
 from posthouse.delivery.couriers import pipe_child
 from posthouse.delivery.endings import Endings
 from posthouse.delivery.job import Job, Packer, Unsendable
@@ -115,8 +116,9 @@ def of_exit(code: int, output: str) -> Trouble | None:
 class Programs:
     """The courier. At most `at_once` run at the same time; what waits keeps its claim."""
 
-    def __init__(self, settings: Pipes, packer: Packer, recorder: Recorder, endings: Endings) -> None:
+    def __init__(self, settings: Pipes, packer: Packer, recorder: Recorder, endings: Endings, claims: Claims) -> None:
         self._settings, self._packer, self._recorder, self._endings = settings, packer, recorder, endings
+        self._claims = claims
         self._turns = asyncio.Semaphore(max(1, settings.at_once))
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -139,6 +141,7 @@ class Programs:
         reply = ""
         meaning: Trouble | None
         async with self._turns:
+            self._claims.begin(job.claims)
             try:
                 who = identity(self._settings)
                 transaction = await self._packer.pack(job, dotted=False)
