@@ -15,6 +15,7 @@ from posthouse.lists import approval, bans, creation, looking, roster, subscript
 from posthouse.lists.errors import NoSuchList
 from posthouse.lists.moderation import header_matches
 from posthouse.lists.settings import SETTINGS
+from posthouse.lists.settings.titles import TITLES
 from posthouse.web.views import settings as settings_view
 from tests.people import ANA, BEN, CLEO, DOMAIN, EVE, GARDEN, OWEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
@@ -101,6 +102,17 @@ def test_a_password_is_kept_never_shown_and_taken_away(quick_site: Neighbourhood
 def test_settings_are_found_by_a_word_of_their_help(quick_site: Neighbourhood) -> None:
     page = quick_site.as_("owen").get(f"{DESK}settings/?q=unsubscribe+link").content.decode()
     assert "settings/membership/#unsubscription_policy" in page
+
+
+def test_every_setting_has_a_title_of_its_own_that_people_understand(quick_site: Neighbourhood) -> None:
+    names = [one.name for one in SETTINGS]
+    assert [name for name in names if name not in TITLES] == [] and set(TITLES) <= set(names)
+    assert len(set(TITLES.values())) == len(TITLES)
+    page = quick_site.as_("owen").get(f"{DESK}settings/postings/").content.decode()
+    assert "Most recipients in To and Cc" in page and "Max num recipients" not in page
+    assert 'id="admin_immed_notify"' in quick_site.as_("owen").get(f"{DESK}settings/postings/").content.decode()
+    found = quick_site.as_("owen").get(f"{DESK}settings/?q=max+num+recipients").content.decode()
+    assert "settings/postings/#max_num_recipients" in found  # who knows Mailman's words finds it by them
 
 
 def test_members_are_searched_and_paged(site: Neighbourhood) -> None:

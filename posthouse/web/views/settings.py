@@ -27,6 +27,7 @@ from posthouse.lists.settings.kinds import (
     SECRET,
     written_duration,
 )
+from posthouse.lists.settings.titles import TITLES
 from posthouse.web.access import Hidden
 from posthouse.web.answers import page
 from posthouse.web.desk import Desk, desk
@@ -157,8 +158,10 @@ def _not_theirs(at: Desk, setting: str, text: str) -> str:
 
 
 def label(setting: Setting) -> str:
-    """A setting's name as words."""
-    return told(setting.name.replace("_", " ").capitalize())
+    """What a setting is called: in the visitor's language, else in English; its name as words where it has no title."""
+    name = setting.name.replace("_", " ").capitalize()
+    said = told(name)
+    return TITLES.get(setting.name, said) if said == name else said
 
 
 def written(setting: Setting, value: Any) -> str:
