@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from posthouse.configuration import active
 from posthouse.web import links
 from posthouse.web.assets import asset_path
+from posthouse.web.choices import choice
 
 
 def environment(**options: Any) -> jinja2.Environment:
@@ -25,7 +26,8 @@ def environment(**options: Any) -> jinja2.Environment:
     options["bytecode_cache"] = _bytecode()
     made = jinja2.Environment(**options)  # noqa: S701  # autoescape is on: see above
     made.install_gettext_callables(gettext, ngettext, newstyle=True)  # type: ignore[attr-defined]
-    made.globals.update(links=links, asset=asset_path, when=when, day=day, size=size, trial=active().trial)
+    made.globals.update(links=links, asset=asset_path, when=when, day=day, size=size, choice=choice)
+    made.globals.update(trial=active().trial)
     return made
 
 
