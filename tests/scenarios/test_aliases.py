@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import pwd
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,17 +59,15 @@ def waiting(house: House) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Iterator[Path]:
-    """A folder that the user nobody may write to."""
-    for above in (tmp_path, *tmp_path.parents[:3]):
-        above.chmod(above.stat().st_mode | 0o111)
-    folder = tmp_path / "written"
-    folder.mkdir()
-    if os.geteuid() == 0:
-        os.chown(folder, pwd.getpwnam(NOBODY).pw_uid, -1)
-    else:
+def written() -> Iterator[Path]:
+    """A folder that the user may write to. Not below pytest's: each start of pytest closes those to others."""
+    if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
-    yield folder
+    with tempfile.TemporaryDirectory(prefix="posthouse-written-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        os.chown(folder, pwd.getpwnam(NOBODY).pw_uid, -1)
+        yield folder
 
 
 def test_mail_for_an_alias_reaches_those_it_stands_for_with_its_own_return_path(house: House) -> None:
