@@ -247,6 +247,9 @@ def found_words(facts: Facts) -> str:
             words.append(f"HELO {visit.helo_domain}")
         if visit.standing is not None and visit.standing.badness >= WORTH_TELLING:
             words.append(f"{visit.standing.badness:.0%} of what came before was bad")
+        if facts.crowded:
+            who = f"{facts.known_as} was here before" if facts.known_as else "a stranger"
+            words.append(f"in a flood of others: {who}")
         words += [f"callout: {_said(one)}" for one in (facts.callout, *facts.author_callouts) if one is not None]
         asked = [one for one in facts.verified.values() if one.answer != "yes"]
         words += [f"recipient elsewhere: {_said(one)}" for one in asked[:MOST_TOLD]]

@@ -136,6 +136,8 @@ def test_a_flood_of_many_networks_holds_back_strangers_and_nobody_who_was_here_b
         assert brings(house, "127.0.99.1", BEN).startswith("250"), "another host of a domain that was here yesterday"
         forged = brings(house, "127.0.130.1", ANA)
         assert forged.startswith("451 4.7.1"), "whoever takes her name is not ana"
+        assert "in a flood of others: a stranger" in house.runs("trace", GARDEN).stdout
+        assert "in a flood of others: domain far.example was here before" in house.runs("trace", BEN).stdout
         asked = house.runs("policy", "try", "--from", "127.0.9.1", "--helo", "h.far.example", "--sender", ANA,
                            "--recipient", GARDEN)  # fmt: skip
         assert "Verdict: accept" in asked.stdout, asked.stdout
