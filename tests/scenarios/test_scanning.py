@@ -210,6 +210,35 @@ def test_by_lmtp_what_is_written_down_for_one_list_is_not_for_the_others(sqlite:
     assert len(heard) == 1, "their modes differ, their scan does not"
 
 
+def test_by_lmtp_a_part_that_goes_to_nobody_takes_nothing_from_the_others(sqlite: Configuration) -> None:
+    large = letter(b"z" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 20_000)
+    it = Filter(answers={b"E": [b"-<" + GARDEN.encode() + b">\0", b"c"]})
+    with in_a_thread(spamd({}, [])) as server, in_a_thread(it) as milter:
+        scanners = {
+            "sa": Scanner(servers=[server], per_user=True, **BY_LMTP),
+            "m": Scanner(kind="milter", servers=[milter], **BY_LMTP),
+        }
+        with guarded(sqlite, **scanners) as house:
+            assert {one[:3] for one in to_several(house, [GARDEN, ROSES], large, lmtp=True)} == {"250"}
+            [message] = queued()
+            assert message["recipients"] == [ROSES] and message["size"] == len(large)
+
+
+def test_by_lmtp_a_recipient_that_a_milter_adds_gets_one_message(sqlite: Configuration) -> None:
+    modes = {"spam": "off", "mailing_list": {ROSES: {"spam": "tag"}}}
+    it = Filter(answers={b"E": [b"+<garden-owner@lists.example>\0", b"c"]})
+    with in_a_thread(spamd({b"Ripe": 20.0}, [])) as server, in_a_thread(it) as milter:
+        scanners = {
+            "sa": Scanner(servers=[server], **BY_LMTP),
+            "m": Scanner(kind="milter", servers=[milter], **BY_LMTP),
+        }
+        with guarded(sqlite, modes, **scanners) as house:
+            assert {one[:3] for one in to_several(house, [GARDEN, ROSES], letter(), lmtp=True)} == {"250"}
+            people = [one for message in queued() for one in message["recipients"]]
+            assert sorted(people) == ["garden-owner@lists.example", GARDEN, ROSES]
+    assert it.order().count("E") == 1, "their modes differ, their scan does not"
+
+
 def test_only_recipients_whose_domains_are_scanned_get_its_marks_by_lmtp(sqlite: Configuration) -> None:
     other = "roses@other.example"
     with (
