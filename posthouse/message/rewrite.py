@@ -1,6 +1,7 @@
 """What a list changes in a header, as edits of its bytes: the subject prefix, numbered or not; who is addressed."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from posthouse.address import AddressError, key_of, mailboxes
@@ -33,13 +34,21 @@ def addressed_to(fields: Fields) -> set[str]:
     return keys
 
 
-def add_subject_prefix(editor: HeaderEditor, prefix: str, number: int | None = None, *, encoded: bool = False) -> None:
+def add_subject_prefix(
+    editor: HeaderEditor,
+    prefix: str,
+    number: int | None = None,
+    *,
+    encoded: bool = False,
+    nothing: Callable[[], str] = lambda: _NO_SUBJECT,
+) -> None:
     """Put the list's prefix before the subject, once: `Re: [garden] Beans` stays as it is, byte for byte.
 
     `%d` or `%05d` in it becomes the number, where there is one, in place of the number before; any other `%` is itself.
     Answers (`AW:`, `SV: Re:`, ...) get a single `Re:`, behind the prefix. Only at the beginning is a prefix looked for:
     in the middle the words are the author's. `encoded`: a plain prefix is written as an encoded word too where the
-    subject behind it is (RFC 2047). Raises HeaderError for a line break in the prefix.
+    subject behind it is (RFC 2047); `nothing`: what stands for a subject without words. Raises HeaderError for a line
+    break in the prefix.
     """
     prefix = prefix.strip()
     if not prefix:
@@ -63,7 +72,7 @@ def add_subject_prefix(editor: HeaderEditor, prefix: str, number: int | None = N
     if prefix.isascii() and raw.isascii() and raw.startswith(before) and rest:
         rest = raw[len(before) :].strip()  # encoded words stay as their author wrote them
     shown = _NUMBER.sub(lambda found: _shown(found, number or 0), prefix) if numbered else prefix
-    editor.replace("Subject", " ".join(f"{shown} {marks} {rest or _NO_SUBJECT}".split()))
+    editor.replace("Subject", " ".join(f"{shown} {marks} {rest or nothing()}".split()))
 
 
 def _shown(found: re.Match[str], number: int) -> str:

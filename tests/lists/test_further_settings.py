@@ -14,6 +14,7 @@ from posthouse.lists import creation, placeholders, roster, subscription, texts
 from posthouse.lists.digest_models import DigestPosting
 from posthouse.lists.errors import BadSetting
 from posthouse.lists.models import MailingList, Pending
+from posthouse.message.parsing import read
 from tests.databases import both_databases
 from tests.lists.scene import NOW, arrives, copies, has_list, letter, posts, waiting
 from tests.people import ANA, BEN, CLEO, EVE, GARDEN, OWEN
@@ -177,3 +178,15 @@ def test_every_placeholder_of_a_text_is_filled(database: Configuration) -> None:
 
 def test_letters_keep_their_form() -> None:
     assert b"boundary=x" in MIXED and letter(ANA)
+
+
+@pytest.mark.parametrize("asks", ["list", "site"])
+def test_what_a_list_writes_into_copies_is_in_its_language(database: Configuration, asks: str) -> None:
+    has_list(members=[ANA, BEN], scrub_nondigest="yes", preferred_language="fr" if asks == "list" else "")
+    preferences.set_site({"preferred_language": "fr"} if asks == "site" else {})
+    arrives(MIXED, GARDEN, ANA)
+    creation.set_settings(GARDEN, {"default_member_action": "accept"})
+    arrives(letter(ANA, GARDEN, ""), GARDEN, ANA)
+    first, second = (content for _, content, _ in waiting())
+    assert "[Pièce jointe: b ean.png (image/png, 1 KB)]" in read(first).text
+    assert read(second).subject == "[Garden] (sans objet)"

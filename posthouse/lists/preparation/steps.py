@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
 
-from posthouse.lists import mitigation, notices, personal
+from posthouse.lists import languages, mitigation, notices, personal
 from posthouse.lists.models import MailingList
 from posthouse.lists.preparation import mitigating, replies
 from posthouse.lists.preparation.mailboxes import in_fields, written
 from posthouse.lists.preparation.scrubbing import scrubbed
+from posthouse.lists.sentences import in_language
 from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
 from posthouse.message.identity import message_id_hash
@@ -66,6 +67,11 @@ class Preparation:
             self.content = b""
         return self._editor
 
+    def said(self, text: str) -> str:
+        """A sentence of the house in the language of the list."""
+        row = self.mailing_list
+        return in_language(text, row.preferred_language or languages.spoken(row, [])[1])
+
 
 Step = Callable[[Preparation], None]
 
@@ -87,7 +93,11 @@ def subject_prefix(preparation: Preparation) -> None:
     """Put the list's prefix before the subject, once."""
     row = preparation.mailing_list
     number, encoded = preparation.circumstances.number, row.encode_ascii_prefixes
-    add_subject_prefix(preparation.editor, row.subject_prefix, number, encoded=encoded)
+
+    def nothing() -> str:
+        return preparation.said("(no subject)")
+
+    add_subject_prefix(preparation.editor, row.subject_prefix, number, encoded=encoded, nothing=nothing)
 
 
 def answers(preparation: Preparation) -> None:
@@ -112,7 +122,8 @@ def wrap(preparation: Preparation) -> None:
 def scrub(preparation: Preparation) -> None:
     """Leave attachments to the archive, where they are linked; an edit of the content."""
     if preparation.mailing_list.scrub_nondigest and preparation.circumstances.permalink:
-        preparation.content = scrubbed(preparation.content, preparation.circumstances.permalink)
+        permalink = preparation.circumstances.permalink
+        preparation.content = scrubbed(preparation.content, permalink, lambda: preparation.said("Attachment"))
 
 
 def topics(preparation: Preparation) -> None:
