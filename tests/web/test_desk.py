@@ -115,6 +115,13 @@ def test_every_setting_has_a_title_of_its_own_that_people_understand(quick_site:
     assert "settings/postings/#max_num_recipients" in found  # who knows Mailman's words finds it by them
 
 
+def test_a_search_beside_the_search_of_archives_has_a_name_of_its_own(quick_site: Neighbourhood) -> None:
+    client = quick_site.as_("root")
+    for path in (f"{DESK}settings/", f"{DESK}members/", "/site/people/"):
+        page = client.get(path).content.decode()
+        assert page.count('role="search"') == 2 and page.count('role="search" aria-label="Find ') == 1, path
+
+
 def test_members_are_searched_and_paged(site: Neighbourhood) -> None:
     roster.add_many(GARDEN, [(f"Person {n}", f"p{n:04}@far.example") for n in range(250)])
     client, seen = site.as_("owen"), 0
