@@ -27,8 +27,9 @@ from tests.web.test_office import PAGES as OFFICE_PAGES
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 SWITCHES = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--hide-scrollbars",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run", "--hide-scrollbars",
 )  # fmt: skip
 
 
@@ -55,7 +56,8 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     for switch in (*SWITCHES, f"--user-data-dir={tmp_path / 'chromium'}"):
         options.add_argument(switch)
     driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    driver.set_page_load_timeout(60)
+    driver.set_page_load_timeout(300)
+    driver.set_script_timeout(300)
     yield driver
     driver.quit()
 
