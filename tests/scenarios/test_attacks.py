@@ -255,6 +255,7 @@ def test_names_that_would_break_a_header_are_no_names(house: House) -> None:
 )  # fmt: skip
 def test_a_helo_cannot_write_our_received_field(house: House, hello: str) -> None:
     house.has_list(GARDEN, members=[ANA, BEN])
+    house.holds()
     with eve(house.port) as talker:
         reply = talker.says(hello.encode("latin-1"))
         if not reply.startswith("250"):
@@ -263,7 +264,9 @@ def test_a_helo_cannot_write_our_received_field(house: House, hello: str) -> Non
         talker.says(f"RCPT TO:<{GARDEN}>")
         talker.says("DATA")
         talker.says(f"From: {ANA}\r\nTo: {GARDEN}\r\nSubject: x\r\nMessage-ID: <h@x>\r\n\r\nx\r\n.")
-    for (prefix,) in database.fetch("SELECT prefix FROM queue_message"):
+    kept = database.fetch("SELECT prefix FROM queue_message")
+    assert kept
+    for (prefix,) in kept:
         lines = bytes(prefix).decode().split("\r\nReceived: ")[-1].split("\r\n")
         assert sum(line.count(" by mx.lists.example") + line.startswith("\tby mx.lists.example") for line in lines) == 1
         assert all(line.startswith("\t") or line == "" for line in lines[1:]), lines
