@@ -164,21 +164,6 @@ def _literal(domain: str) -> str:
         raise AddressError("the address literal is no IP address") from None
 
 
-def shown_domain(domain: str) -> str:
-    """The domain for people: A-labels as U-labels where they can be read back to the same A-label."""
-    return ".".join(_shown_label(label) for label in domain.split("."))
-
-
-def _shown_label(label: str) -> str:
-    if not label.startswith("xn--") or len(label) > 63:
-        return label
-    try:
-        shown = label[4:].encode("ascii").decode("punycode")
-        return shown if _label(shown) == label else label
-    except (UnicodeError, AddressError, ValueError, IndexError):
-        return label
-
-
 def verp_encode(base: str, recipient: str) -> str:
     """The return path that names its recipient: garden-bounces+ana=far.example@lists.example."""
     local, _, domain = base.rpartition("@")

@@ -8,7 +8,6 @@ from datetime import datetime
 from posthouse import maillog
 from posthouse.database import transaction
 from posthouse.directory.models import Account
-from posthouse.directory.moments import moment
 from posthouse.lists import notices, subscription
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import NoSuchRequest
@@ -75,11 +74,6 @@ def discard(number: int, by: str, now: int) -> RequestFacts:
         row = _taken(number)
         maillog.subscription(now, 0, row.mailing_list.address, row.original, f"request to {row.act} discarded", by)
         return _facts(row)
-
-
-def forget_expired(now: int) -> int:
-    """Delete requests and confirmations that waited too long; how many. `now` in milliseconds."""
-    return Pending.objects.filter(expires_at__lte=moment(now)).delete()[0]
 
 
 def _row(number: int) -> Pending:

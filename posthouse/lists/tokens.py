@@ -28,11 +28,6 @@ def signed(key: bytes, list_pk: int, address: str) -> str:
     return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode("ascii")
 
 
-def unsubscribe_token(list_pk: int, address: str) -> str:
-    """The token that takes this address off this list with one click (RFC 8058)."""
-    return signed(unsubscribe_key(), list_pk, address)
-
-
 def read_unsubscribe(token: str) -> tuple[int, str] | None:
     """(list, address) of a token this site signed, or None."""
     if len(token) > 1000 or not token.isascii():

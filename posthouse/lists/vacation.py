@@ -33,19 +33,6 @@ def begin(mailing_list: int | str, address: str, until: datetime, by: str, now: 
         return True
 
 
-def begin_everywhere(account_id: int, until: datetime, by: str, now: int) -> int:
-    """The same on every list that an account reads by its verified addresses; on how many. Raises ListError."""
-    _check(until, now)
-    with transaction():
-        rows = Membership.objects.filter(
-            role=MEMBER,
-            address__account_id=account_id,
-            address__verified_at__isnull=False,
-            mailing_list__removed_at__isnull=True,
-        )
-        return _stop(list(rows.values_list("pk", flat=True)), until, by, now)
-
-
 def end(mailing_list: int | str, address: str, by: str, now: int) -> bool:
     """Begin delivery again before the day; False when the member has no vacation. Raises NoSuchList, BadAddress."""
     with transaction():

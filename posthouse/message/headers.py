@@ -215,10 +215,6 @@ class HeaderEditor:
         if not done:
             self._append(key, raw)
 
-    def prepend(self, name: str, value: str) -> None:
-        """Add a field above all others, where trace fields stand (RFC 5321 §4.4)."""
-        self._fields.insert(0, (_key(name), encode_field(name, value, self._eol)))
-
     def append(self, name: str, value: str) -> None:
         """Add a field below all others."""
         self._append(_key(name), encode_field(name, value, self._eol))

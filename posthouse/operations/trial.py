@@ -90,7 +90,7 @@ def welcome(chosen: Configuration, sockets: Mapping[str, Sequence[socket.socket]
     from posthouse import database
     from posthouse.directory import accounts
 
-    token = accounts.sign_in_link(OWNER, time.time_ns() // 1_000_000, 3600)
+    token = accounts.sign_in_link(OWNER, time.time_ns() // 1_000_000, accounts.LINK_SECONDS_CLI)
     database.close()
     port = sockets["transfer"][0].getsockname()[1]
     submission = sockets["submission"][0].getsockname()[1]

@@ -13,11 +13,3 @@ class NoRecipients(QueueError):
 
 class ClaimantGone(QueueError):
     """The claimant was thought dead and its claims were given to others: register again."""
-
-
-class NoSuchItem(QueueError):
-    """No message with this queue id waits in the queue."""
-
-
-class NoSuchDestination(QueueError):
-    """No mail ever went to a destination of this name."""

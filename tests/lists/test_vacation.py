@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from posthouse.directory import accounts
 from posthouse.directory.moments import moment
 from posthouse.lists import roster, vacation
 from posthouse.lists.errors import ListError
 from posthouse.lists.models import Membership
 from tests.lists.scene import DAY, NOW, copies, has_list, posts
-from tests.people import ANA, BEN, CLEO, GARDEN
+from tests.people import ANA, BEN, GARDEN
 
 both = pytest.mark.usefixtures("database")
 sqlite = pytest.mark.usefixtures("sqlite")
@@ -67,15 +66,6 @@ def test_a_day_that_is_over_or_far_away_is_refused(days: int) -> None:
     has_list(members=[BEN])
     with pytest.raises(ListError, match="a day to come"):
         vacation.begin(GARDEN, BEN, moment(NOW + days * DAY), "web", NOW)
-
-
-@sqlite
-def test_one_act_is_enough_for_all_lists_of_an_account() -> None:
-    has_list(members=[CLEO])
-    has_list("chess@lists.example", members=[CLEO])
-    account = accounts.create(CLEO)
-    assert vacation.begin_everywhere(account.id, moment(NOW + DAY), "web", NOW) == 2
-    assert vacation.resume_due(NOW + DAY) == 2
 
 
 @sqlite

@@ -98,7 +98,7 @@ def headers(content: bytes) -> None:
     editor = HeaderEditor.on(content)
     add_subject_prefix(editor, "[garden]")
     editor.remove("List-Id")
-    editor.prepend("List-Id", "<garden.lists.example>")
+    editor.append("List-Id", "<garden.lists.example>")
     edited = editor.content()
     after = Fields(edited)
     if after.all("list-id") != ["<garden.lists.example>"]:

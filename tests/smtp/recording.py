@@ -108,7 +108,7 @@ class RecordingSession:
     def mail(self, path: ReturnPath) -> Reply | Awaitable[Reply]:
         self.mails.append(path)
         if path.address.startswith("nobody@"):
-            return self._answer(catalogue.RETURN_PATH_REFUSED)
+            return self._answer(catalogue.REFUSED_BY_POLICY)
         self.recipients = []
         return self._answer(catalogue.MAIL_OK)
 
@@ -136,7 +136,7 @@ class RecordingSession:
         self.messages.append((self.mails[-1].address, recipients, sink.content))
         if self.lmtp:
             return [
-                catalogue.MAILBOX_FULL if recipient.startswith("filled@") else catalogue.ACCEPTED
+                catalogue.STORAGE_FULL if recipient.startswith("filled@") else catalogue.ACCEPTED
                 for recipient in recipients
             ]
         if self.gate is not None:

@@ -112,7 +112,7 @@ def pages(site: Neighbourhood) -> dict[str, str]:
     held = hold("garden", 1)
     by_link = links.link_token(hold("garden", 2), "reject", int(time.time() * 1000))
     archive = f"/archives/{GARDEN}/"
-    token = tokens.unsubscribe_token(creation.show(GARDEN).pk, ANA)
+    token = tokens.signed(tokens.unsubscribe_key(), creation.show(GARDEN).pk, ANA)
     strangers = (
         "/", archive, f"{archive}2026/05/", f"{archive}thread/{site.key(1)}/", f"{archive}thread/{hostile}/",
         f"{archive}thread/{site.key(1)}/?sort=date&fixed=1", f"{archive}message/{site.key(2)}/",

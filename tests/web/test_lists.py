@@ -20,7 +20,7 @@ def members() -> list[str]:
 
 
 def link_to_leave(address: str) -> str:
-    return f"/unsubscribe/{tokens.unsubscribe_token(creation.show(GARDEN).pk, address)}/"
+    return f"/unsubscribe/{tokens.signed(tokens.unsubscribe_key(), creation.show(GARDEN).pk, address)}/"
 
 
 def test_the_page_of_a_list_says_how_to_take_part(quick_site: Neighbourhood) -> None:

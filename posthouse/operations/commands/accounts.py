@@ -252,7 +252,7 @@ def sign_in(address: str, as_json: bool) -> None:
     """Print a link that signs ADDRESS in on the web, once, within an hour."""
     from posthouse.directory import accounts as acts
 
-    token = acts.sign_in_link(address, now_ms(), 3600)
+    token = acts.sign_in_link(address, now_ms(), acts.LINK_SECONDS_CLI)
     link = f"{configuration.active().web.base_url}/sign-in/{token}/"
     if as_json:
         say_json({"address": address, "link": link})
