@@ -113,6 +113,7 @@ def recipients() -> list[str]:
 @pytest.mark.parametrize("door", ["transfer", "lmtp"])
 def test_no_form_of_relaying_is_accepted_from_a_stranger(house: House, door: str) -> None:
     house.has_list(GARDEN, members=[ANA])
+    house.holds()
     port = house.port if door == "transfer" else house.lmtp_port
     hello = "EHLO far.example" if door == "transfer" else "LHLO far.example"
     tried = 0
@@ -132,6 +133,7 @@ def test_no_form_of_relaying_is_accepted_from_a_stranger(house: House, door: str
 
 
 def test_a_domain_we_are_backup_for_is_no_way_to_others(house: House) -> None:
+    house.holds()
     with eve(house.port) as talker:
         talker.says("EHLO far.example")
         for form in (f"<victim%elsewhere.example@{BACKED_UP}>", f"<@elsewhere.example:victim@{BACKED_UP}>",
@@ -292,6 +294,7 @@ def test_a_helo_cannot_write_our_received_field(house: House, hello: str) -> Non
 )  # fmt: skip
 def test_too_much_of_anything_hurts_nobody_else(house: House, flood: bytes) -> None:
     house.has_list(GARDEN, members=[ANA, BEN])
+    house.holds()
     with eve(house.port) as talker:
         with contextlib.suppress(OSError):
             talker.socket.sendall(flood)
@@ -304,6 +307,7 @@ def test_too_much_of_anything_hurts_nobody_else(house: House, flood: bytes) -> N
 def test_commands_sent_ahead_of_the_answer_to_data_are_content_or_nothing(house: House) -> None:
     """Whose recipients were all refused and who goes on with content: it is not read as commands."""
     house.has_list(GARDEN, members=[ANA, BEN])
+    house.holds()
     with eve(house.port) as talker:
         talker.says("EHLO far.example")
         talker.socket.sendall(
