@@ -53,6 +53,11 @@ def listing(place: str) -> list[TextFacts]:
     return [TextFacts(one.name, one.language, _kind(place), one.subject, one.text, one.by, one.at) for one in rows]
 
 
+def names(place: str) -> list[str]:
+    """The templates that can be worded in a place."""
+    return [name for name in sorted(texts.KINDS) if texts.is_worded_by(name, _kind(place))]
+
+
 def show(place: str, name: str, language: str = "") -> TextFacts:
     """How a template is worded for the lists of a place. Raises NoSuchList, BadSetting (name or language)."""
     if name in texts.SETTINGS:

@@ -118,6 +118,12 @@ def test_a_template_that_cannot_be_filled_keeps_no_report_back(
 
 def test_reports_are_worded_for_a_domain_or_the_site_with_their_own_placeholders(sqlite: Configuration) -> None:
     has_list()
+    assert (
+        DELAYED in wording.names("site") and DELAYED in wording.names(DOMAIN) and DELAYED not in wording.names(GARDEN)
+    )
+    assert "site:user:action:sign-in" in wording.names("site") and "site:user:action:sign-in" not in wording.names(
+        DOMAIN
+    )
     with pytest.raises(BadSetting, match="a domain or the whole site"):
         words(DELAYED, "Subject: x\n\nx", GARDEN)
     with pytest.raises(BadSetting, match=r"nothing fills \$display_name; known are .*\$recipients.*\$until"):

@@ -1,4 +1,4 @@
-"""posthouse templates: the texts of the messages that lists write by themselves."""
+"""posthouse templates: the texts of the messages that lists and the site write by themselves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def listing(place: str, as_json: bool) -> None:
     anew: dict[str, list[str]] = {}
     for one in own:
         anew.setdefault(one.name, []).append(one.language)
-    rows = [(name, ", ".join(anew.get(name, ()))) for name in sorted(texts.KINDS)]
+    rows = [(name, ", ".join(anew.get(name, ()))) for name in wording.names(place)]
     rows += [(name, f"the setting {setting} of each list") for name, setting in texts.SETTINGS.items()]
     return table(("NAME", "WORDED HERE IN"), rows, "There are no templates.")
 
