@@ -59,7 +59,7 @@ class _Handler:
             return self.outside.final_reply
         if not self.outside.answers.is_set():
             self.outside.asked.set()
-            await asyncio.to_thread(self.outside.answers.wait, 30)
+            await asyncio.to_thread(self.outside.answers.wait, 600)
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         took = Received(
             (envelope.mail_from or "").removeprefix("<>"), tuple(envelope.rcpt_tos), content, session.ssl is not None,
@@ -124,6 +124,7 @@ class Outside:
         """Be unreachable; connections end."""
         if self._loop is None or self._thread is None:
             return
+        self.answers.set()
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)

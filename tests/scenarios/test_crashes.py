@@ -152,7 +152,7 @@ def test_what_a_killed_process_had_under_way_is_sent_by_the_next_at_once(sqlite:
             program.listens(port)
             outside.answers.clear()
             assert outside.sends(ANA, [f"dan@{BACKED_UP}"], b"Subject: Hello\r\n\r\n", port).startswith("250")
-            assert outside.asked.wait(20)
+            assert outside.asked.wait(60)
             [delivery] = [pid for pid, name in program.children().items() if name == "post:delivery"]
             os.kill(delivery, signal.SIGKILL)
             until(lambda: delivery not in program.children(), 10, "it is buried")

@@ -83,7 +83,7 @@ def test_postgresql_goes_away_and_comes_back(cluster: postgres.Cluster, postgres
         house.has_list(GARDEN, members=[ANA, BEN])
         house.outside.answers.clear()
         assert house.outside.posts(ANA, GARDEN, "Before").startswith("250")
-        assert house.outside.asked.wait(20)  # both copies are on their way, and their replies still to come
+        assert house.outside.asked.wait(60)  # both copies are on their way, and their replies still to come
 
         cluster.stop(signal.SIGINT)  # in order: the test's server keeps too little to survive a crash
         try:
