@@ -307,6 +307,8 @@ def test_a_list_is_created_paused_renamed_and_removed_after_asking_twice(site: N
     assert made.status_code == 302 and creation.show(seeds).owners == (OWEN,)
     client.post(f"/lists/{seeds}/manage/", {"act": "state", "state": "paused", "reason": "Winter"})
     assert creation.show(seeds).state == "paused"
+    for page in ("", "join/"):
+        assert "Not while the list is paused" in client.get(f"/lists/{seeds}/{page}").content.decode()
     client.post(f"/lists/{seeds}/manage/", {"act": "rename", "new": "plants"})
     plants = f"plants@{DOMAIN}"
     assert client.get(f"/lists/{seeds}/manage/").headers["Location"] == f"/lists/{plants}/manage/"

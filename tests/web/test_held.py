@@ -45,7 +45,7 @@ def test_the_inbox_gathers_all_lists_somebody_decides_for(site: Neighbourhood) -
 def test_releasing_sends_it_to_the_members(site: Neighbourhood) -> None:
     number = hold("garden", 1)
     answer = site.as_("owen").post(f"/held/{number}/", {"act": "release"})
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/held/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/held/?done=release&n=1")
     assert waiting() == set()
     assert ANA in {row.recipient for row in Delivery.objects.all()}
 
@@ -72,7 +72,7 @@ def test_many_are_decided_at_once(quick_site: Neighbourhood) -> None:
     numbers = [hold("garden", number) for number in range(5)]
     answer = quick_site.as_("owen").post("/held/", {"held": [str(one) for one in numbers[:4]], "act": "discard"})
     assert answer.status_code == 200
-    assert "4 messages decided" in answer.content.decode()
+    assert "4 messages were discarded" in answer.content.decode()
     assert waiting() == {numbers[4]}
 
 
@@ -107,6 +107,22 @@ def test_a_held_message_is_shown_as_text(quick_site: Neighbourhood) -> None:
     assert "&lt;img src=x onerror=" in page
 
 
+def test_a_decision_is_said_and_who_comes_late_is_told_so(quick_site: Neighbourhood) -> None:
+    numbers = [hold("garden", one) for one in range(4)]
+    owen = quick_site.as_("owen")
+    page = owen.post(f"/held/{numbers[0]}/", {"act": "release"}, follow=True).content.decode()
+    assert "1 message was released." in page
+    page = owen.post("/held/", {"act": "reject", "reason": "No", "held": numbers[1:3]}).content.decode()
+    assert "2 messages were rejected." in page
+    for answer in (owen.get(f"/held/{numbers[0]}/", follow=True),
+                   owen.post(f"/held/{numbers[0]}/", {"act": "ban"}, follow=True)):  # fmt: skip
+        assert "it was decided already" in answer.content.decode()
+    page = owen.post(f"/held/{numbers[3]}/", {"act": "ban", "all": "1"}, follow=True).content.decode()
+    assert "1 message was discarded, its author is banned." in page
+    assert "<b>" not in owen.get("/held/?done=<b>&n=<b>").content.decode().partition("<main")[2]
+    assert quick_site.as_("ana").get(f"/held/{numbers[0]}/").status_code == 404
+
+
 def test_a_discard_is_undone_by_those_who_may_decide_alone(site: Neighbourhood) -> None:
     first, second = hold("garden", 1), hold("board", 2)
     owen, mona = site.as_("owen"), site.as_("mona")
@@ -119,7 +135,7 @@ def test_a_discard_is_undone_by_those_who_may_decide_alone(site: Neighbourhood) 
     assert mona.post("/held/discarded/", {"held": 999999}).status_code == 422
     assert "waits for a decision again" in owen.post("/held/discarded/", {"held": first}).content.decode()
     assert waiting() == {first}
-    assert owen.get(f"/held/{first}/").status_code == 200 and owen.get(f"/held/{second}/").status_code == 404
+    assert owen.get(f"/held/{first}/").status_code == 200 and owen.get(f"/held/{second}/").status_code == 302
     assert site.as_("stranger").get("/held/discarded/").status_code == 302
     assert "Plea" not in site.as_("eve").get("/held/discarded/").content.decode()
 

@@ -44,6 +44,8 @@ def inbox(request: HttpRequest) -> HttpResponse:
     good = True
     if request.method == "POST":
         good, said = _decide_many(request, who)
+    elif "done" in request.GET:
+        said = [_decided(request.GET["done"], request.GET.get("n", ""))]
     chosen, account = _list_of(request, who), None if who.superuser else who.account
     total = holding.count(chosen, account) if who.moderates else 0
     at = _page_number(request, total)
@@ -116,14 +118,17 @@ def _steps(path: str, at: int, total: int, chosen: str | None) -> dict[str, str]
 def show(request: HttpRequest, number: int) -> HttpResponse:
     """One held message, shown safely, with the buttons to decide."""
     who = known_visitor(request)
+    if who.moderates and not _waits(number):
+        return HttpResponseRedirect("/held/?done=gone")  # most often a colleague was faster
     facts = _allowed(who, number)
     said: list[str] = []
     if request.method == "POST":
         try:
             act = _act(request)
-            for one in [each.id for each in holding.from_author(number)] if "all" in request.POST else [number]:
+            chosen = [each.id for each in holding.from_author(number)] if "all" in request.POST else [number]
+            for one in chosen:
                 act(one)
-            return HttpResponseRedirect("/held/")
+            return HttpResponseRedirect(f"/held/?{urlencode({'done': request.POST['act'], 'n': len(chosen)})}")
         except ListError as error:
             said = [told(error)]
     octets = keeping.read(facts.content_id).head(SHOWN_OCTETS)
@@ -139,6 +144,13 @@ def show(request: HttpRequest, number: int) -> HttpResponse:
         "files": [{"name": a.filename, "media_type": a.content_type, "size": a.size} for a in reading.attachments],
     }
     return page(request, "held/message.html", {"held": shown, "said": said}, status=422 if said else 200)
+
+
+def _waits(number: int) -> bool:
+    try:
+        return holding.show_held(number) is not None
+    except NoSuchHeld:
+        return False
 
 
 def _allowed(who: Visitor, number: int) -> Any:
@@ -176,6 +188,21 @@ def _act(request: HttpRequest) -> Callable[[int], None]:
     return lambda number: holding.decide(number, act, by, now, reason)
 
 
+def _decided(act: str, number: str) -> str:
+    """What was done to so many messages, in words; also what is said of a message that does not wait any more."""
+    n = int(number) if number.isdecimal() and len(number) < 6 else 1
+    words = {
+        "release": ngettext("%(n)d message was released.", "%(n)d messages were released.", n),
+        "reject": ngettext("%(n)d message was rejected.", "%(n)d messages were rejected.", n),
+        "discard": ngettext("%(n)d message was discarded.", "%(n)d messages were discarded.", n),
+        "accept": ngettext("%(n)d message was released, its author is accepted from now on.",
+                           "%(n)d messages were released, their authors are accepted from now on.", n),
+        "ban": ngettext("%(n)d message was discarded, its author is banned.",
+                        "%(n)d messages were discarded, their authors are banned.", n),
+    }  # fmt: skip
+    return words.get(act, _("This message does not wait any more: it was decided already.")) % {"n": n}
+
+
 def _decide_many(request: HttpRequest, who: Visitor) -> tuple[bool, list[str]]:
     """Decide about the chosen messages; (whether all went well, what to say)."""
     chosen = [int(text) for text in request.POST.getlist("held")[:MOST_AT_ONCE] if text.isdecimal() and len(text) < 19]
@@ -196,5 +223,5 @@ def _decide_many(request: HttpRequest, who: Visitor) -> tuple[bool, list[str]]:
         except ListError as error:
             said.append(told(error))
     if done:
-        said.insert(0, ngettext("%(n)d message decided.", "%(n)d messages decided.", done) % {"n": done})
+        said.insert(0, _decided(request.POST["act"], str(done)))
     return bool(done), list(dict.fromkeys(said))

@@ -81,6 +81,7 @@ def _form(request: HttpRequest, row: MailingList, wrong: str = "", status: int =
     context = {
         "list": {"name": row.display_name or row.list_name, "path": links.mailing_list(row.address)},
         "closed": row.state != ACTIVE or row.subscription_policy == "closed",
+        "state": row.state, "state_reason": row.state_reason,
         "policy": row.subscription_policy, "wrong": wrong, "address": request.POST.get("address", ""),
         "name": request.POST.get("name", ""),
         "own": accounts.addresses_of(who.account) if who.account else [],

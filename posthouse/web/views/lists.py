@@ -53,7 +53,7 @@ def about(request: HttpRequest, address: str) -> HttpResponse:
         "closed": facts.settings.get("subscription_policy") == "closed" or facts.state != "active",
         "state": facts.state,
         "state_reason": facts.state_reason,
-        "announce": facts.style == "announce",
+        "announce": not facts.settings["allow_list_posts"],
         "post": links.mailto(facts.address),
         "archive": facts.archive_policy,
         "archive_path": links.archive(facts.address),
