@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from posthouse.authenticity.keys import KeyTrouble, PublicKey, find_keys
 from posthouse.authenticity.names import a_label, below
@@ -21,8 +22,7 @@ MOST_AHEAD = 3_600  # seconds a signer's clock may be ahead of ours
 _QUOTED = re.compile(r"=([0-9A-F]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):  # of every message one is made: a tuple costs least
     """One signature and what it is worth.
 
     `result` (RFC 8601 §2.7.1): pass, fail, policy (true, but leaves open what it must not), neutral (cannot be

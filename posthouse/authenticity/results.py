@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from posthouse.authenticity.arc import Arc
 from posthouse.authenticity.dkim import Dkim
@@ -33,8 +34,7 @@ _ID = re.compile(r'[ \t]*("(?:[^"\\]|\\.)*+"|[^\s";]++)')
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):  # of every message several are made and looked up: a tuple costs least
     """One result: `name` "spf", `result` "pass", `properties` as ("smtp.mailfrom", "far.example") pairs in order."""
 
     name: str
@@ -92,10 +92,12 @@ def _reason(evidence: Spf) -> str:
     return evidence.reason if evidence.result in ("temperror", "permerror") else ""
 
 
-def written(authserv_id: str, methods: Sequence[Method]) -> str:
-    """The value of a field in our name: ASCII, one line, every stranger's text quoted or left out (RFC 8601 §2.2)."""
-    parts = [_value(authserv_id), *map(_result, methods)]
-    return "; ".join(parts) if methods else f"{parts[0]}; none"
+def written(authserv_id: str, methods: Sequence[Method], between: str = "; ") -> str:
+    """The value of a field in our name: ASCII, every stranger's text quoted or left out (RFC 8601 §2.2).
+
+    `between`: a semicolon and what shall follow it, a blank or a fold.
+    """
+    return between.join((_value(authserv_id), *map(_result, methods))) if methods else f"{_value(authserv_id)}; none"
 
 
 @lru_cache(maxsize=1_024)  # of the next message of the same people all but the signature is the same

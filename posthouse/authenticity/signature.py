@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from posthouse.authenticity.canonical import BodyHashes, relaxed_fields, without_signature
 from posthouse.authenticity.keys import ALGORITHMS
@@ -29,8 +29,7 @@ class Unusable(ValueError):
         self.result, self.reason = result, reason
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):  # of every signature one is made: a tuple costs least
     """A signature as written: who (`domain`, `selector`), how, over which `fields` (lower case), how much of a body."""
 
     raw: bytes

@@ -67,6 +67,8 @@ class Blocklists:
                 )
             )
 
+        self._of_domains = any(DOMAIN in one.parts for one in self._lists)
+
     def __bool__(self) -> bool:
         return bool(self._lists)
 
@@ -81,6 +83,10 @@ class Blocklists:
         if str(ip) in TEST_POINTS:
             return NOTHING
         return await self._all(IPV4 if ip.version == 4 else IPV6, _reversed(ip), deadline)
+
+    def known_domain(self, domain: str) -> Listing | None:
+        """What is known of a domain without asking: nothing, where no list is of domains."""
+        return None if self._of_domains else NOTHING
 
     async def of_domain(self, domain: str, deadline: float) -> Listing:
         """What the lists of domains say of one (RFC 5782 §4). Literals are never asked. Never raises."""

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from posthouse import configuration
 from posthouse.authenticity import results, spf
@@ -32,10 +32,10 @@ __all__ = ["Evidence", "Inquiry", "Witness"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-M = TypeVar("M")
-Found = asyncio.Future[T]
+Found: TypeAlias = T | asyncio.Task[T]  # found out a moment ago, or being found out
 KEPT = 60.0  # seconds that what was found out serves the next messages, if the DNS lets us remember it so long
 MOST_KEPT = 10_000
+MOST_NAMED = 1_000  # characters of the authors' domains: who writes more fills no memory
 THREADS = 4
 MOST_NAMES = 5  # of a client that are confirmed; an honest one has one
 _HOST = re.compile(
@@ -69,11 +69,9 @@ class Evidence:
 
     def field(self, host: str) -> bytes:
         """The Authentication-Results field in our name, one result on each line."""
-        alone = [results.written(host, [method]) for method in self.methods]
-        who = alone[0].partition(";")[0]
         # RFC 8601 §2.2: the authserv-id, then each result behind a semicolon
-        found = "".join(f";\r\n\t{one[len(who) + 2 :]}" for one in alone)
-        return f"{results.FIELD}: {who}{found}\r\n".encode("ascii", "replace")
+        value = results.written(host, self.methods, ";\r\n\t")
+        return f"{results.FIELD}: {value}\r\n".encode("ascii", "replace")
 
     def words(self) -> str:
         """The results as a sentence for the maillog."""
@@ -120,7 +118,8 @@ class Witness:
         found = self._kept.get(key)
         if found is None:
             return None
-        noting.proven.update(found[1])
+        if found[1]:
+            noting.proven.update(found[1])
         return found[0]
 
     async def finds(self, key: Hashable, asked: Coroutine[Any, Any, T], noting: Noting) -> T:
@@ -135,14 +134,11 @@ class Witness:
 
     def begin(self, key: Hashable, ask: Callable[[Lookups], Coroutine[Any, Any, T]], noting: Noting) -> Found[T]:
         """Find something out in the background, where it is not known."""
-        loop = asyncio.get_running_loop()
         known = self.known(key, noting)
         if known is not None:
-            found: asyncio.Future[T] = loop.create_future()
-            found.set_result(known)
-            return found
+            return cast(T, known)
         apart = Noting(noting)
-        task = loop.create_task(self.finds(key, ask(apart), apart))
+        task = asyncio.get_running_loop().create_task(self.finds(key, ask(apart), apart))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -201,26 +197,31 @@ class Inquiry:
 
     async def spf(self) -> Spf | None:
         """SPF of the return path, or of HELO where that is null, once it is found out; None where it was not."""
-        task = self._sender if self._return_path else self._helo
-        found = await _outcome(task, None)
-        return found  # noqa: RET504 - mypy takes the type of what is returned for that of the question
+        return await _outcome(self._sender if self._return_path else self._helo)
+
+    def known_spf(self) -> Spf | None:
+        """The same, if it is found out already."""
+        return _found(self._sender if self._return_path else self._helo)
+
+    def known_name(self) -> str | None:
+        """The client's confirmed name, if it is found out already; "" for none."""
+        return _found(self._name)
 
     async def client_name(self) -> str | None:
         """The client's confirmed name, "" for none, None where nobody asked."""
-        name = await _outcome(self._name, None)
-        return name  # noqa: RET504 - as above
+        return await _outcome(self._name)
 
     def end(self) -> None:
         """The transaction is over, or belongs to `examine`."""
-        if self._sender is not None:
+        if isinstance(self._sender, asyncio.Task):
             self._sender.cancel()
-            self._sender = None
+        self._sender = None
 
     def close(self) -> None:
         """The client has gone; what `examine` waits for is still found out."""
         self.end()
         for task in (self._helo, self._name):
-            if task is not None and not self._examining:
+            if isinstance(task, asyncio.Task) and not self._examining:
                 task.cancel()
 
     def examine(self, content: Spooled) -> Awaitable[Evidence]:
@@ -235,18 +236,17 @@ class Inquiry:
         try:
             witness = self._witness
             proof, dkim, arc = await verified(content, self._lookups, witness.threads, witness.clock(), deadline)
-            by_helo = await _outcome(self._helo, Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=LATE))
+            by_helo = await _outcome(self._helo) or Spf("temperror", "helo", helo, f"postmaster@{helo}", reason=LATE)
             by_sender = None
             if return_path:
-                domain = return_path.rpartition("@")[2]
-                by_sender = await _outcome(sender, Spf("temperror", "mailfrom", domain, return_path, reason=LATE))
+                by_sender = await _outcome(sender)
+                if by_sender is None:
+                    domain = return_path.rpartition("@")[2]
+                    by_sender = Spf("temperror", "mailfrom", domain, return_path, reason=LATE)
             # RFC 9989 §3.2.4: HELO speaks for the author only where there is no return path
             passed = (by_sender or by_helo).domains
             dmarc = await _aligned(witness, proof, dkim, passed, self._lookups, deadline)
-            name: str | None = None
-            if self._name is not None:
-                known = await _outcome(self._name, "")
-                name = known
+            name = None if self._name is None else await _outcome(self._name) or ""
             proven = _proven(self._lookups.proven, by_sender or by_helo, dkim, dmarc)
             return Evidence(name, by_helo, by_sender, dkim, arc, dmarc, proven)
         finally:
@@ -269,21 +269,33 @@ def _in(seconds: float) -> float:
 
 def _settled(task: Found[Spf]) -> bool:
     """Whether what is known of HELO can serve the next transaction too."""
-    return not task.done() or (not task.cancelled() and not task.exception() and task.result().result != "temperror")
+    if isinstance(task, asyncio.Task) and not task.done():
+        return True
+    found = _found(task)
+    return found is not None and found.result != "temperror"
 
 
-async def _outcome(task: Found[T] | None, missing: M) -> T | M:
-    """What a task found out; `missing` when it was ended, or failed for a fault of ours."""
-    if task is None:
-        return missing
+def _found(task: Found[T] | None) -> T | None:
+    """What is found out already."""
+    if not isinstance(task, asyncio.Task):
+        return task
+    if not task.done() or task.cancelled() or task.exception() is not None:
+        return None
+    return task.result()
+
+
+async def _outcome(task: Found[T] | None) -> T | None:
+    """What a task found out; None when it was ended, or failed for a fault of ours."""
+    if not isinstance(task, asyncio.Task):
+        return task
     if not task.done():
         await asyncio.wait((task,))
     if task.cancelled():
-        return missing
+        return None
     fault = task.exception()
     if fault is not None:
         _log.error("Evidence was not found out for a fault of ours", exc_info=fault)
-        return missing
+        return None
     return task.result()
 
 
@@ -295,13 +307,14 @@ async def _aligned(
         return Dmarc("temperror", reason=LATE)
     authors, signers = proof.authors(), dkim.domains
     key = ("dmarc", authors, signers, tuple(by_spf))
-    known = witness.known(key, noting)
+    memorable = sum(map(len, authors)) <= MOST_NAMED
+    known = witness.known(key, noting) if memorable else None
     if known is not None:
         return cast(Dmarc, known)
     try:
         apart = Noting(noting)
         asked = evaluate_authors(authors, signers, by_spf, apart, deadline=deadline)
-        return await witness.finds(key, asked, apart)
+        return await (witness.finds(key, asked, apart) if memorable else asked)
     except Exception:
         _log.exception("DMARC was not found out for a fault of ours")
         return Dmarc("temperror", reason="it could not be found out")

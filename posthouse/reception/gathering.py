@@ -127,10 +127,35 @@ class Gathering:
             if need in OF_CONTENT or need == "excess":
                 continue
             whom = recipient if need == "verified" else ""
-            if (need, whom) not in self._tasks:
+            if (need, whom) not in self._tasks and not self._at_once(need):
                 asked = self._asked(need, recipient, next_hop)
                 if asked is not None:
                     self._tasks[need, whom] = asyncio.get_running_loop().create_task(self._find(need, asked))
+
+    def _at_once(self, need: str) -> bool:
+        """Whether it is known already: nearly all mail is of those who sent a moment ago, and a task costs much."""
+        sources, visit, facts = self._sources, self._visit, self._facts
+        if need == "client_name":
+            if self._inquiry is not None and visit.client_name is None:
+                visit.client_name = self._inquiry.known_name()
+            return visit.client_name is not None
+        if need == "helo_domain" and sources.helo_host is not None:
+            visit.helo_domain = sources.helo_host.known(visit.helo)
+            return bool(visit.helo_domain)
+        if facts is None:
+            return False
+        if need == "spf" and self._inquiry is not None:
+            self.accepted()
+            facts.spf = self._inquiry.known_spf()
+            return facts.spf is not None
+        domain = facts.return_path.rpartition("@")[2]
+        if need == "sender_domain" and sources.sender_domain is not None:
+            facts.sender_domain = sources.sender_domain.known(domain)
+            return bool(facts.sender_domain)
+        if need == "domain_listing" and sources.blocklists is not None and _is_name(domain):
+            facts.domain_listing = sources.blocklists.known_domain(domain)
+            return facts.domain_listing is not None
+        return False
 
     def known(self, needs: Iterable[str], recipient: str = "") -> bool:
         """Whether all of it is found out (or cannot be), so that nothing has to be awaited."""
@@ -214,7 +239,7 @@ class Gathering:
         if need == "standing" and sources.reputation is not None:
             return _keep(visit, "standing", sources.reputation.of(visit.address, ""))
         if need == "helo_domain" and sources.helo_host is not None and _is_name(visit.helo):
-            return _keep(visit, "helo_domain", sources.helo_host(visit.helo, deadline))
+            return _keep(visit, "helo_domain", sources.helo_host.of(visit.helo, deadline))
         if facts is None:
             return None
         if need == "verified" and sources.callouts is not None and next_hop:
@@ -225,7 +250,7 @@ class Gathering:
             return None
         domain = path.rpartition("@")[2]
         if need == "sender_domain" and sources.sender_domain is not None and _is_name(domain):
-            return _keep(facts, "sender_domain", sources.sender_domain(domain, deadline))
+            return _keep(facts, "sender_domain", sources.sender_domain.of(domain, deadline))
         if need == "domain_listing" and sources.blocklists is not None and _is_name(domain):
             return _keep(facts, "domain_listing", sources.blocklists.of_domain(domain, deadline))
         if need == "callout" and sources.callouts is not None:
@@ -272,7 +297,6 @@ class Gathering:
                 facts.findings = await sources.findings(facts.header, content, utf8)
             except Exception:
                 _log.exception("The content was not looked at for a fault of ours")
-
         if "author_callouts" in needs and facts.return_path and sources.callouts is not None:
             facts.author_callouts = await sources.callouts.authors(facts.header, facts.recipients)
 

@@ -21,6 +21,8 @@ class Blocklists(Protocol):
 
     async def of_address(self, address: str, deadline: float) -> Listing: ...
 
+    def known_domain(self, domain: str) -> Listing | None: ...
+
     async def of_domain(self, domain: str, deadline: float) -> Listing: ...
 
 
@@ -76,7 +78,14 @@ class Acquaintances(Protocol):
     async def of(self, visit: Visit, return_path: str, spf: Callable[[], Awaitable[Spf | None]]) -> str: ...
 
 
-Existence = Callable[[str, float], Awaitable[str]]  # (domain, deadline) -> "exists", "missing" or "unknown"
+class Existence(Protocol):
+    """Whether names exist: "exists", "missing" or "unknown". `known` is "" where it has to be asked. Never raises."""
+
+    def known(self, name: str) -> str: ...
+
+    async def of(self, name: str, deadline: float) -> str: ...
+
+
 # (header, content, whether it came with SMTPUTF8) -> (check, reason)
 Findings = Callable[[bytes, Spooled, bool], Awaitable[tuple[tuple[str, str], ...]]]
 

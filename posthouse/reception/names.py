@@ -6,10 +6,36 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from posthouse.address import AddressError, normal_domain
+from posthouse.dns.cache import Cache
 from posthouse.dns.lookups import LookupFailure, Lookups, NoAnswer, TemporaryFailure
+from posthouse.dns.noting import Noting
 
 _Question = Callable[[str, Lookups], Awaitable[bool]]
+_Ask = Callable[[str, Lookups, float], Awaitable[str]]
 EXISTS, MISSING, UNKNOWN = "exists", "missing", "unknown"
+KEPT = 60.0  # seconds that a name is known to exist, if the DNS lets us remember it so long
+MOST_KEPT = 10_000
+
+
+class Existence:
+    """Asks whether names exist, and remembers that one does for those who come next. `clock` gives seconds."""
+
+    def __init__(self, ask: _Ask, lookups: Lookups, clock: Callable[[], float]) -> None:
+        """`ask`: `sender_domain` or `helo_host`."""
+        self._ask, self._lookups = ask, lookups
+        self._there: Cache[str, str] = Cache(MOST_KEPT, clock)
+
+    def known(self, name: str) -> str:
+        """What is known without asking, "" for nothing."""
+        return self._there.get(name) or ""
+
+    async def of(self, name: str, deadline: float) -> str:
+        """Ask. `deadline`: of the loop's clock. Never raises."""
+        noting = Noting(self._lookups)
+        found = await self._ask(name, noting, deadline)
+        if found == EXISTS:
+            self._there.keep(name, found, min(KEPT, noting.ttl))
+        return found
 
 
 async def sender_domain(domain: str, lookups: Lookups, deadline: float) -> str:

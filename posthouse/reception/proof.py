@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import Executor
+from functools import lru_cache
 
 import dns.name
 
@@ -20,6 +21,7 @@ _log = logging.getLogger(__name__)
 INLINE = 64 * 1024  # octets of a message that are hashed in the event loop; more goes to a thread
 HEAVY_HEADER = 32 * 1024  # octets of a header whose signatures are checked in a thread too: long chains cost much
 BLOCK = 256 * 1024
+SHORT = 300  # octets of a From field that is remembered
 LATE = "it was not found out in time"
 
 
@@ -48,13 +50,25 @@ class Proof:
 
     def authors(self) -> tuple[str, ...]:
         """The domains of all authors."""
-        return author_domains(value_of(raw).replace("\r\n", "") for raw in self._message.all("from"))
+        fields = self._message.all("from")
+        if len(fields) == 1 and len(fields[0]) <= SHORT:
+            return _author(fields[0])
+        return author_domains(map(_unfolded, fields))
 
     async def weigh(self, lookups: Lookups, deadline: float) -> tuple[Dkim, Arc]:
         """Fetch the keys and verify."""
         if not self._message.all("arc-seal"):  # a chain without seals costs nothing to refuse
             return await self._dkim.evidence(lookups, deadline), await self._arc.evidence(lookups, deadline)
         return await asyncio.gather(self._dkim.evidence(lookups, deadline), self._arc.evidence(lookups, deadline))
+
+
+def _unfolded(raw: bytes) -> str:
+    return value_of(raw).replace("\r\n", "")
+
+
+@lru_cache(maxsize=4_096)  # the same people write again
+def _author(raw: bytes) -> tuple[str, ...]:
+    return author_domains((_unfolded(raw),))
 
 
 async def verified(

@@ -60,8 +60,8 @@ def _with_dns(chosen: Configuration, sources: Sources, wanted: frozenset[str], c
     if chosen.dns_lists and wanted & {"listing", "domain_listing"}:
         blocklists = sources.blocklists = Blocklists(chosen.dns_lists, lookups, clock)
         sources.closing.append(blocklists.close)
-    sources.sender_domain = lambda domain, deadline: names.sender_domain(domain, lookups, deadline)
-    sources.helo_host = lambda name, deadline: names.helo_host(name, lookups, deadline)
+    sources.sender_domain = names.Existence(names.sender_domain, lookups, clock)
+    sources.helo_host = names.Existence(names.helo_host, lookups, clock)
     sources.closing.append(lookups.close)
     return lookups
 

@@ -33,6 +33,9 @@ class Others:
         await self.may_answer.wait()
         return BAD
 
+    def known_domain(self, domain: str) -> Listing | None:
+        return None
+
     async def of_domain(self, domain: str, deadline: float) -> Listing:
         self.asked.append(domain)
         raise RuntimeError("a fault of ours")
@@ -208,3 +211,36 @@ def test_faults_of_greylisting_and_scanners_let_mail_pass(caplog: pytest.LogCapt
 
     plays(scene)
     assert caplog.text.count("for a fault of ours") >= 2
+
+
+class Known:
+    """Knows some names without asking."""
+
+    def __init__(self, *names: str) -> None:
+        self.names, self.asked = names, list[str]()
+
+    def known(self, name: str) -> str:
+        return "exists" if name in self.names else ""
+
+    async def of(self, name: str, deadline: float) -> str:
+        self.asked.append(name)
+        return "missing"
+
+
+def test_what_is_known_already_is_found_out_at_once_and_the_rest_is_asked() -> None:
+    async def scene(others: Others) -> None:
+        known = Known("far.example")
+        gathering, visit = visitor(others, sender_domain=known, helo_host=known)
+        for domain, answer in (("far.example", "exists"), ("near.example", "missing")):
+            facts = Facts(visit, f"ana@{domain}")
+            gathering.hello({"helo_domain"})
+            gathering.opened(facts, "", {"sender_domain"})
+            assert gathering.known({"sender_domain"}) is (answer == "exists")
+            assert facts.sender_domain == ("exists" if answer == "exists" else "")
+            await gathering.settle({"sender_domain", "helo_domain"})
+            assert facts.sender_domain == answer
+        assert (
+            known.asked == ["mail.far.example", "mail.far.example", "near.example"] and visit.helo_domain == "missing"
+        )
+
+    plays(scene)

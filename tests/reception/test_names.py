@@ -10,7 +10,7 @@ from posthouse.dns.lookups import Lookups
 from posthouse.dns.resolver import Resolver
 from posthouse.dns.zone import FixedZone
 from posthouse.dns.zone_server import serve
-from posthouse.reception.names import helo_host, sender_domain
+from posthouse.reception.names import Existence, helo_host, sender_domain
 from tests import idle_time
 
 ZONE = """
@@ -78,3 +78,25 @@ def test_a_nameserver_that_fails_makes_a_domain_unknown_never_missing(fault: str
 
     domain, helo, seconds = idle_time.run(work())
     assert domain == helo == "unknown" and seconds <= 0.6
+
+
+def test_that_a_name_exists_is_known_for_a_minute_within_its_ttl_and_nothing_else_is() -> None:
+    async def work() -> None:
+        now = [1_000.0]
+        zone = FixedZone.from_text(ZONE)
+        zone.behave("silent.example", "servfail")
+        asked = Existence(sender_domain, zone, lambda: now[0])
+        for domain, answer in (("mx.example", "exists"), ("null.example", "missing"), ("silent.example", "unknown")):
+            assert asked.known(domain) == ""
+            assert await asked.of(domain, asyncio.get_running_loop().time() + 5) == answer
+            assert asked.known(domain) == (answer if answer == "exists" else "")
+        now[0] += 59
+        assert asked.known("mx.example") == "exists"
+        now[0] += 2
+        assert asked.known("mx.example") == ""
+        zone.ttl = 10
+        await asked.of("mx.example", asyncio.get_running_loop().time() + 5)
+        now[0] += 11
+        assert asked.known("mx.example") == ""
+
+    asyncio.run(work())
