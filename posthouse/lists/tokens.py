@@ -16,29 +16,47 @@ _PURPOSE = b"posthouse-unsub"  # at most 16 octets: BLAKE2's person
 _CONFIRMATION = re.compile(r"[a-z2-7]{26}")
 
 
-def unsubscribe_key() -> bytes:
-    """The key of unsubscribe links, made from the site's secret."""
-    return hashlib.blake2b(str(settings.SECRET_KEY).encode(), digest_size=32, person=_PURPOSE).digest()
+def key_for(purpose: bytes) -> bytes:
+    """The key for a purpose (at most 16 octets), made from the site's secret."""
+    return hashlib.blake2b(str(settings.SECRET_KEY).encode(), digest_size=32, person=purpose).digest()
 
 
-def signed(key: bytes, list_pk: int, address: str) -> str:
-    """The token for one member of one list, by a key that the caller keeps; costs about 2 microseconds."""
-    payload = f"{list_pk}:{address}".encode("utf-8", "surrogateescape")
-    mac = hashlib.blake2b(payload, digest_size=_MAC, key=key).digest()
-    return base64.urlsafe_b64encode(mac + payload).rstrip(b"=").decode("ascii")
+def mac(key: bytes, payload: bytes, size: int = _MAC) -> bytes:
+    """What only who has the key can say of a payload."""
+    return hashlib.blake2b(payload, digest_size=size, key=key).digest()
 
 
-def read_unsubscribe(token: str) -> tuple[int, str] | None:
-    """(list, address) of a token this site signed, or None."""
-    if len(token) > 1000 or not token.isascii():
+def sealed(key: bytes, payload: bytes) -> str:
+    """A payload that everybody may read and nobody may change, as letters of a URL."""
+    return base64.urlsafe_b64encode(mac(key, payload) + payload).rstrip(b"=").decode("ascii")
+
+
+def unsealed(key: bytes, token: str, most: int = 1000) -> bytes | None:
+    """The payload of a token of at most so many letters that was sealed with this key, or None."""
+    if len(token) > most or not token.isascii():
         return None
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
-    mac, payload = raw[:_MAC], raw[_MAC:]
-    expected = hashlib.blake2b(payload, digest_size=_MAC, key=unsubscribe_key()).digest()
-    if not hmac.compare_digest(mac, expected):
+    said, payload = raw[:_MAC], raw[_MAC:]
+    return payload if hmac.compare_digest(said, mac(key, payload)) else None
+
+
+def unsubscribe_key() -> bytes:
+    """The key of unsubscribe links."""
+    return key_for(_PURPOSE)
+
+
+def signed(key: bytes, list_pk: int, address: str) -> str:
+    """The token for one member of one list, by a key that the caller keeps; costs about 2 microseconds."""
+    return sealed(key, f"{list_pk}:{address}".encode("utf-8", "surrogateescape"))
+
+
+def read_unsubscribe(token: str) -> tuple[int, str] | None:
+    """(list, address) of a token this site signed, or None."""
+    payload = unsealed(unsubscribe_key(), token)
+    if payload is None:
         return None
     number, _, address = payload.decode("utf-8", "surrogateescape").partition(":")
     return int(number), address

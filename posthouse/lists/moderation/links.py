@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 from dataclasses import dataclass
 
-from django.conf import settings
+from posthouse.lists import tokens
 
 RELEASE, REJECT, DISCARD, BAN, ACCEPT = "release", "reject", "discard", "ban", "accept"
 ACTS = (RELEASE, REJECT, DISCARD, BAN, ACCEPT)
 LIFE = 30 * 86_400  # seconds that a link works
 _LINK, _REPLY = b"posthouse-held", b"posthouse-reply"  # at most 16 octets: BLAKE2's person
-_MAC = 16
+MOST_LETTERS = 200  # of a link's token
 _REPLY_NUMBER, _REPLY_MAC = 5, 11  # octets: 16 together, 26 letters of base32
 
 
@@ -30,19 +29,13 @@ class HeldLink:
 def link_token(held: int, act: str, now: int) -> str:
     """The token of a link that does `act` to a held posting; works for LIFE. `now` in milliseconds."""
     payload = f"{held}:{act}:{now // 1000 + LIFE}".encode("ascii")
-    return base64.urlsafe_b64encode(_mac(_LINK, payload, _MAC) + payload).rstrip(b"=").decode("ascii")
+    return tokens.sealed(tokens.key_for(_LINK), payload)
 
 
 def read_link(token: str) -> HeldLink | None:
     """What a token of this house says, expired or not; None when it is none."""
-    if len(token) > 200 or not token.isascii():
-        return None
-    try:
-        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    mac, payload = raw[:_MAC], raw[_MAC:]
-    if not hmac.compare_digest(mac, _mac(_LINK, payload, _MAC)):
+    payload = tokens.unsealed(tokens.key_for(_LINK), token, MOST_LETTERS)
+    if payload is None:
         return None
     held, act, expires = payload.decode("ascii").split(":")
     return HeldLink(int(held), act, int(expires))
@@ -51,7 +44,12 @@ def read_link(token: str) -> HeldLink | None:
 def reply_token(held: int) -> str:
     """The token of the address that a reply to the notice goes to: letters that survive a change of case."""
     number = held.to_bytes(_REPLY_NUMBER, "big")
-    return base64.b32encode(number + _mac(_REPLY, number, _REPLY_MAC)).decode("ascii").lower().rstrip("=")
+    return (
+        base64.b32encode(number + tokens.mac(tokens.key_for(_REPLY), number, _REPLY_MAC))
+        .decode("ascii")
+        .lower()
+        .rstrip("=")
+    )
 
 
 def read_reply(token: str) -> int | None:
@@ -64,11 +62,6 @@ def read_reply(token: str) -> int | None:
     except (binascii.Error, ValueError):
         return None
     number, mac = raw[:_REPLY_NUMBER], raw[_REPLY_NUMBER:]
-    if not hmac.compare_digest(mac, _mac(_REPLY, number, _REPLY_MAC)):
+    if not hmac.compare_digest(mac, tokens.mac(tokens.key_for(_REPLY), number, _REPLY_MAC)):
         return None
     return int.from_bytes(number, "big")
-
-
-def _mac(purpose: bytes, payload: bytes, size: int) -> bytes:
-    key = hashlib.blake2b(str(settings.SECRET_KEY).encode(), digest_size=32, person=purpose).digest()
-    return hashlib.blake2b(payload, digest_size=size, key=key).digest()
