@@ -7,11 +7,10 @@ from datetime import datetime
 
 from posthouse import maillog
 from posthouse.database import transaction
-from posthouse.directory.models import Account
-from posthouse.lists import notices, subscription
+from posthouse.lists import inbox, notices, subscription
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import NoSuchRequest
-from posthouse.lists.models import MODERATOR, OWNER, Membership, Pending
+from posthouse.lists.models import Pending
 
 LONGEST_REASON = 4000
 
@@ -35,12 +34,7 @@ def waiting(mailing_list: int | str | None = None, account: int | None = None) -
     rows = rows.select_related("mailing_list__domain").order_by("id")
     if mailing_list is not None:
         rows = rows.filter(mailing_list_id=list_pk(mailing_list))
-    if account is not None and not Account.objects.filter(pk=account, is_superuser=True).exists():
-        theirs = Membership.objects.filter(
-            role__in=(OWNER, MODERATOR), address__account_id=account, address__verified_at__isnull=False
-        )
-        rows = rows.filter(mailing_list_id__in=theirs.values("mailing_list_id"))
-    return [_facts(row) for row in rows]
+    return [_facts(row) for row in inbox.decided_by(rows, account)]
 
 
 def show(number: int) -> RequestFacts:

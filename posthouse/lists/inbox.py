@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -12,6 +13,8 @@ from posthouse.directory.models import Account
 from posthouse.lists.addresses import list_pk
 from posthouse.lists.errors import NoSuchHeld
 from posthouse.lists.models import MODERATOR, OWNER, HeldPosting, MailingList, Membership, Pending
+
+T = TypeVar("T", HeldPosting, Pending)
 
 _A_MODERATOR = "moderator"  # as `Pending.waits_for` says it
 MOST = 500  # that one call gives when nobody says how many
@@ -119,12 +122,17 @@ def _of(rows: QuerySet[HeldPosting], mailing_list: int | str | None, account: in
     rows = rows.filter(mailing_list__removed_at=None)  # a removed list's wait for its return
     if mailing_list is not None:
         rows = rows.filter(mailing_list_id=list_pk(mailing_list))
-    if account is not None and not Account.objects.filter(pk=account, is_superuser=True).exists():
-        theirs = Membership.objects.filter(
-            role__in=(OWNER, MODERATOR), address__account_id=account, address__verified_at__isnull=False
-        )
-        rows = rows.filter(mailing_list_id__in=theirs.values("mailing_list_id"))
-    return rows.select_related("mailing_list__domain")
+    return decided_by(rows, account).select_related("mailing_list__domain")
+
+
+def decided_by(rows: QuerySet[T], account: int | None) -> QuerySet[T]:
+    """Those of the lists that an account owns or moderates by a verified address; all for a superuser, and for None."""
+    if account is None or Account.objects.filter(pk=account, is_superuser=True).exists():
+        return rows
+    theirs = Membership.objects.filter(
+        role__in=(OWNER, MODERATOR), address__account_id=account, address__verified_at__isnull=False
+    )
+    return rows.filter(mailing_list_id__in=theirs.values("mailing_list_id"))
 
 
 def _facts(row: HeldPosting) -> HeldFacts:

@@ -1,7 +1,7 @@
 """What a list changes in a header, as edits of its bytes: the subject prefix, numbered or not; who is addressed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from posthouse.address import AddressError, key_of, mailboxes
@@ -21,11 +21,11 @@ _NUMBER = re.compile(r"%0?(\d?)d")
 _NO_SUBJECT = "(no subject)"
 
 
-def addressed_to(fields: Fields) -> set[str]:
-    """The keys of the addresses in To and Cc; what is no address is left out."""
+def addressed_to(fields: Fields, names: Iterable[str] = ("to", "cc"), most: int = 20) -> set[str]:
+    """The keys of the addresses in these fields, in the first `most` of each; what is no address is left out."""
     keys: set[str] = set()
-    for name in ("to", "cc"):
-        for value in fields.all(name)[:20]:
+    for name in names:
+        for value in fields.all(name)[:most]:
             for _, address in mailboxes(value, decode_words):
                 try:
                     keys.add(key_of(address))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from posthouse.address import AddressError, key_of, mailboxes
+from posthouse.address import key_of
 from posthouse.lists import digest_words
 from posthouse.lists.addresses import names_of
 from posthouse.lists.moderation.case import Case
 from posthouse.lists.moderation.verdict import HOLD, Verdict
 from posthouse.lists.settings import items
+from posthouse.message.rewrite import addressed_to
 from posthouse.message.words import decode_words
 
 _MOST_LINES = 10  # of the text in which commands are looked for, as Mailman does
@@ -49,7 +50,7 @@ def implicit_destination(case: Case) -> Verdict | None:
     row = case.mailing_list
     if not row.require_explicit_destination or case.is_from_news:
         return None
-    named = _named(case, ("to", "cc", "resent-to", "resent-cc"))
+    named = addressed_to(case.arrived.fields, ("to", "cc", "resent-to", "resent-cc"), _MOST_FIELDS)
     if key_of(row.address) in named or _is_alias(case, named):
         return None
     if not named.isdisjoint(names_of(row.pk)):  # its old names, other addresses, and those in legacy domains
@@ -67,18 +68,6 @@ def _is_alias(case: Case, named: set[str]) -> bool:
     return False
 
 
-def _named(case: Case, names: tuple[str, ...]) -> set[str]:
-    keys: set[str] = set()
-    for name in names:
-        for value in case.arrived.fields.all(name)[:_MOST_FIELDS]:
-            for _, address in mailboxes(value, decode_words):
-                try:
-                    keys.add(key_of(address))
-                except AddressError:
-                    continue
-    return keys
-
-
 def news_moderation(case: Case) -> Verdict | None:
     """The newsgroup it goes to too is moderated, so a moderator sees every posting by mail."""
     row = case.mailing_list
@@ -94,7 +83,7 @@ def many_recipients(case: Case) -> Verdict | None:
     most = case.mailing_list.max_num_recipients
     if not most:
         return None
-    number = len(_named(case, ("to", "cc")))
+    number = len(addressed_to(case.arrived.fields, most=_MOST_FIELDS))
     if number < most:
         return None
     return _hold("max-recipients", f"It names {number} recipients; from {most} on a moderator has a look.")
