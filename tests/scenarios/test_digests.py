@@ -57,7 +57,7 @@ def test_an_operator_sends_a_digest_at_once(house: House, outside: Any) -> None:
     house.settles()
 
     said = house.runs("lists", "digest", GARDEN, "--send")
-    assert "Vol 1, Issue 1: 1 postings for 1 readers." in said.stdout
+    assert "Vol 1, Issue 1: postings: 1, readers: 1." in said.stdout
     house.settles()
     [(_, copy)] = outside.copies_for(BEN)
     assert b"Ripe at last." in bytes(copy)

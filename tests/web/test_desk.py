@@ -11,11 +11,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from posthouse.lists import approval, bans, creation, looking, roster, subscription, wording
+from posthouse.lists import approval, bans, creation, looking, roster, subscription, texts, wording
 from posthouse.lists.errors import NoSuchList
 from posthouse.lists.moderation import header_matches
 from posthouse.lists.settings import SETTINGS
 from posthouse.lists.settings.titles import TITLES
+from posthouse.web.purposes import PURPOSES
 from posthouse.web.views import settings as settings_view
 from tests.people import ANA, BEN, CLEO, DOMAIN, EVE, GARDEN, OWEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
@@ -279,6 +280,14 @@ def test_bans_and_header_rules_are_made_and_taken_back(site: Neighbourhood) -> N
     assert [one.header for one in header_matches.matches(GARDEN)] == ["x-two", "x-one"]
     client.post(path, {"act": "remove-rule", "position": "0"})
     assert [one.header for one in header_matches.matches(GARDEN)] == ["x-one"]
+
+
+def test_every_template_says_what_it_is_for(quick_site: Neighbourhood) -> None:
+    assert set(PURPOSES) == set(texts.KINDS.values())
+    client = quick_site.as_("owen")
+    said = "To moderators: a posting waits, with the links to decide."
+    assert said in client.get(f"{DESK}templates/").content.decode()
+    assert said in client.get(f"{DESK}templates/list:admin:action:post/").content.decode()
 
 
 def test_a_template_is_previewed_kept_and_taken_back(site: Neighbourhood) -> None:

@@ -248,7 +248,7 @@ def digest(address: str, sends: bool, bump: bool, as_json: bool) -> None:
         say_json({"sent": sent, "next": found})
         return
     for one in sent:
-        click.echo(f"Vol {one.volume}, Issue {one.number}: {one.postings} postings for {one.recipients} readers.")
+        click.echo(f"Vol {one.volume}, Issue {one.number}: postings: {one.postings}, readers: {one.recipients}.")
     if sends and not sent:
         click.echo("Nothing went out: nothing was gathered, or nobody reads digests of this list.")
     click.echo(

@@ -12,6 +12,7 @@ from posthouse.web.access import Hidden
 from posthouse.web.answers import page
 from posthouse.web.desk import Desk, by_of, desk, now_ms
 from posthouse.web.office import Office, office
+from posthouse.web.purposes import PURPOSES
 from posthouse.web.words import told
 
 
@@ -34,6 +35,7 @@ def _overview(request: HttpRequest, at: Desk | Office) -> HttpResponse:
     rows = [
         {
             "name": name, "path": f"{at.path}templates/{name}/", "subject": texts.built_in(kind)[0],
+            "purpose": PURPOSES.get(kind, ""),
             "anew": ", ".join(anew.get(name, ())),
         }
         for name, kind in sorted(texts.KINDS.items())
@@ -81,6 +83,7 @@ def _template(request: HttpRequest, at: Desk | Office, name: str) -> HttpRespons
     subject, text = given if given is not None else (found.subject, found.text)
     context = {
         "desk": at, "name": name, "of": found.of, "subject": subject, "text": text, "worded_here": found.of == at.kind,
+        "purpose": PURPOSES.get(kind, ""),
         "said": said, "good": good,
         "language": language or found.language, "languages": languages.LANGUAGES, "preview": preview,
         "known": texts.known(kind), "written_in": languages.LANGUAGES.get(found.language, found.language),

@@ -1,0 +1,57 @@
+"""What each message that the house writes by itself is for, as the pages where it is worded say it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import gettext_lazy as _
+
+PURPOSES: Final = {
+    "new-list": _("To the owners of the domain and the trust role: a list was made."),
+    "report-delayed": _("To the sender: delivery of a message takes longer."),
+    "report-delivered": _("To the sender who asked for it: a message arrived."),
+    "report-failed": _("To the sender: a message could not be delivered."),
+    "report-relayed": _("To the sender who asked for it: a message went on to a host that makes no reports."),
+    "moderate": _("To moderators: a posting waits, with the links to decide."),
+    "held-reply": _("Attached to that notice: who answers it decides about the posting."),
+    "request-join": _("To moderators: somebody asks to join."),
+    "request-leave": _("To moderators: somebody asks to leave."),
+    "bounce-disabled": _("To owners: bounces stopped delivery to a member."),
+    "discarded": _("To owners: a posting was discarded (forward_auto_discards)."),
+    "filtered": _("To owners: the content filter left nothing of a posting."),
+    "forwarded": _("To owners: a posting that the content filter forwards to them."),
+    "bounce-increment": _("To owners: a bounce was counted."),
+    "news-refused": _("To owners: the news server refused a posting."),
+    "pending": _("To moderators, once a day: what still waits."),
+    "bounce-removal": _("To owners: a member was removed after bounces."),
+    "state": _("To owners and moderators: the list was paused, closed or resumed."),
+    "member-joined": _("To owners: somebody has joined."),
+    "bounce-unrecognized": _("To owners: a bounce that no one can read."),
+    "member-left": _("To owners: somebody has left."),
+    "digest-masthead": _("At the beginning of each digest."),
+    "confirm-command": _("To who sent a command by mail: was it you?"),
+    "confirm-invite": _("To who is invited: answer it to join."),
+    "confirm-join": _("To who asks to join: was it you?"),
+    "confirm-leave": _("To who asks to leave: was it you?"),
+    "already-member": _("To a member who asks to join."),
+    "autoresponse": _("The automatic answer, where the list gives one."),
+    "closed": _("To who cannot join by themselves."),
+    "goodbye": _("To who has left."),
+    "help": _("To who asks -request for help, or sends nothing it understands."),
+    "held": _("To an author whose posting waits."),
+    "no-more-today": _("The last automatic answer of a day."),
+    "not-a-member": _("To somebody who asks to leave and is no member."),
+    "posted": _("To an author who wants a receipt."),
+    "probe": _("To a member whose mail came back: a test."),
+    "refused-join": _("To who may not join."),
+    "refused-leave": _("To who may not leave."),
+    "rejected": _("To an author whose posting was rejected, with the reason."),
+    "results": _("What commands by mail did or found out."),
+    "spent": _("To who uses a confirmation that was used or ended."),
+    "waits-join": _("To who asks to join and waits for a moderator."),
+    "waits-leave": _("To who asks to leave and waits for a moderator."),
+    "bounce-warning": _("To a member whose delivery was stopped by bounces: how it begins again."),
+    "welcome": _("To a new member."),
+    "add-address": _("To an address that is added to an account."),
+    "sign-in": _("The link to sign in."),
+}
