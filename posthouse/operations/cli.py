@@ -79,6 +79,7 @@ def cli(context: click.Context, path: str | None, wait: float) -> None:
         database.setup()
         if context.invoked_subcommand != "serve":
             database.hurry(wait, output.say_who_writes)
+            context.call_on_close(lambda: database.hurry(None))  # of this command, not of what called it
 
 
 for command in (

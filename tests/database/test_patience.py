@@ -147,6 +147,22 @@ def test_on_postgresql_no_lock_is_waited_for_longer(postgresql: Configuration) -
     holder.join(FAR_OFF)
 
 
+def test_what_was_not_done_leaves_the_connection_as_patient_as_the_process(sqlite: Configuration) -> None:
+    def milliseconds() -> int:
+        return int(database.fetch("PRAGMA busy_timeout")[0][0])
+
+    database.hurry(0.05)
+    database.close()
+    with contextlib.closing(sqlite3.connect(str(connection.settings_dict["NAME"]))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(database.Busy, match="another program"):
+            domains.add("one.example")
+        assert milliseconds() == 50
+        with pytest.raises(database.Busy), database.hurried(0.01):
+            domains.add("one.example")
+        assert milliseconds() == 50
+
+
 @pytest.mark.parametrize("others", ["posthouse", "sqlite"])
 def test_a_command_says_whom_it_waits_for_and_gives_up(sqlite: Configuration, tmp_path: Any, others: str) -> None:
     file = tmp_path / "posthouse.toml"
@@ -166,3 +182,15 @@ def test_a_command_says_whom_it_waits_for_and_gives_up(sqlite: Configuration, tm
     assert first.startswith(f"posthouse: waiting for {whom}") and first.endswith("which writes to the database ...")
     assert second.startswith(f"posthouse: {whom}") and "held the database for 2 seconds; this was not done." in second
     assert hosts() == []
+
+
+def test_the_hurry_of_a_command_ends_with_it(sqlite: Configuration, tmp_path: Any) -> None:
+    from click.testing import CliRunner
+
+    from posthouse.operations.cli import cli
+
+    file = tmp_path / "posthouse.toml"
+    file.write_text(f'data_directory = "{sqlite.data_directory}"\n')
+    done = CliRunner().invoke(cli, ["--config", str(file), "domains", "add", "one.example"])
+    assert done.exit_code == 0, done.output
+    assert hosts() == ["one.example"] and writers_lock.patience() is None
