@@ -82,6 +82,10 @@ def test_nobody_decides_for_a_list_that_is_not_theirs(site: Neighbourhood) -> No
         assert site.as_(who).post(f"/held/{board}/", {"act": "discard"}).status_code == 404
     site.as_("mona").post("/held/", {"held": [str(garden), str(board)], "act": "discard"})
     assert waiting() == {garden}
+    for number in (garden, 999999):  # of another list, or of none: a moderator is told the same
+        answer = site.as_("mona").post(f"/held/{number}/", {"act": "discard"})
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/held/?done=gone")
+    assert waiting() == {garden}
 
 
 @pytest.mark.parametrize("fields", [{}, {"act": "discard"}, {"held": "1"}, {"held": "x", "act": "discard"}])

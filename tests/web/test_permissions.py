@@ -12,6 +12,7 @@ OPEN = dict.fromkeys(ROLES, 200)
 BOARD_READERS = {**dict.fromkeys(ROLES, 200), "stranger": 404, "eve": 404}
 NOBODY = dict.fromkeys(ROLES, 404)
 SIGNED_IN = {**OPEN, "stranger": 302}
+GONE = dict.fromkeys(("mona", "owen", "root"), 302)  # to the inbox, which says that it was decided
 MODERATORS = {**BOARD_READERS, "stranger": 302, "ana": 404}
 
 # path (with {key}, {other}, {held}) -> the status for each role
@@ -27,7 +28,7 @@ TABLE = {
     "/held/": SIGNED_IN,
     "/held/{held}/": MODERATORS,
     "/held/act/nonsense/": dict.fromkeys(ROLES, 410),
-    "/held/999999/": {**NOBODY, "stranger": 302},
+    "/held/999999/": {**SIGNED_IN, "eve": 404, "ana": 404, **GONE},
     "/trial/outbox": NOBODY,
     "/trial/outbox/1": NOBODY,
     "/unsubscribe/nonsense/": NOBODY,
