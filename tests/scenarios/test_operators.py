@@ -174,6 +174,9 @@ def test_what_a_command_does_to_mail_is_not_logged_to_the_terminal(house: House)
     house.has_list(GARDEN)
     path = house.configuration.data / configuration.FILE_NAME
     house.runs("status")  # writes the configuration
+    text = path.read_text(encoding="utf-8")
+    assert "stderr = false" in text  # in tests; a house by itself writes what happens to standard error
+    path.write_text(text.replace("stderr = false", "stderr = true"), encoding="utf-8")
     ran = subprocess.run(
         [sys.executable, "-m", "posthouse", "lists", "pause", GARDEN],
         env={**os.environ, "POSTHOUSE_CONFIG": str(path)}, capture_output=True, text=True, check=False,
