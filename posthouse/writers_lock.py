@@ -63,7 +63,8 @@ def hurried(seconds: float) -> Iterator[None]:
     finally:
         _hurry.own = before
         if connection.connection is not None and connection.vendor == "sqlite":
-            connection.connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")  # as it was
+            usual = BUSY_TIMEOUT if _everywhere is None else _everywhere.seconds * 1000
+            connection.connection.execute(f"PRAGMA busy_timeout={usual:.0f}")  # as it was
 
 
 def hurry(seconds: float | None, say: Callable[[str], None] | None = None) -> None:
@@ -236,7 +237,8 @@ def enter(stack: contextlib.ExitStack, patience: Patience | None) -> None:
         return
     _hurry.begun = _hurry.whole
     first = min(patience.seconds, patience.say_after) if patience.say else patience.seconds
-    for seconds in dict.fromkeys((first, patience.seconds - first)):
+    rest = patience.seconds - first
+    for seconds in (first, rest) if rest else (first,):  # with none left it would be refused at once from then on
         connection.ensure_connection()
         connection.connection.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}")
         try:
@@ -245,8 +247,9 @@ def enter(stack: contextlib.ExitStack, patience: Patience | None) -> None:
         except OperationalError as error:
             if "locked" not in str(error):
                 raise
-            if patience.say and seconds == first < patience.seconds:
+            if patience.say and rest:
                 patience.say("another program")
+                rest = 0.0  # that is said once
     raise patience.ended("another program")
 
 

@@ -262,7 +262,8 @@ def _entries(
 
 
 def _posting(row: Sequence[Any], most: int, archive: ArchiveFacts) -> Posting:
-    files = tuple(AttachmentFacts(*one) for one in json.loads(row[11])) if row[11] else ()
+    rows = json.loads(row[11]) if row[11] else ()
+    files = tuple(AttachmentFacts(one[0], _shown(archive, one[1]), *one[2:]) for one in rows)
     body = row[12]
     cut = len(body) > most
     body = body[:most] if cut else body

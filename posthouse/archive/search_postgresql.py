@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = {ANYWHERE: "", SUBJECT: "A", AUTHOR: "B", RECIPIENTS: "C"}
 _LAST_POSITION = 16_000  # of a word in a tsvector that says where it stands
+_LONGEST_WORD = 2_000  # octets; PostgreSQL refuses a tsquery with a longer one, and has none in its index
 _VECTOR = (
     "setweight(to_tsvector('simple', %s), 'A') || setweight(to_tsvector('simple', %s), 'B') || "
     "setweight(to_tsvector('simple', %s), 'C') || to_tsvector('simple', %s) || array_to_tsvector(%s) || "
@@ -152,4 +153,5 @@ def _phrase(term: Term, before: str) -> str:
     marks = [f":{weight}" if weight else ""] * len(term.words)
     if term.prefix:
         marks[-1] = f":*{weight}"
-    return " <-> ".join(f"'{before}{word}'{mark}" for word, mark in zip(term.words, marks, strict=True))
+    words = (word.encode()[:_LONGEST_WORD].decode(errors="ignore") for word in term.words)
+    return " <-> ".join(f"'{before}{word}'{mark}" for word, mark in zip(words, marks, strict=True))

@@ -81,7 +81,7 @@ def _serve(wire: socket.socket, certificate: Path, key: Path) -> None:
         if not word and not handles:
             return
         for handle in handles:
-            with socket.socket(fileno=handle) as asker, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), socket.socket(fileno=handle) as asker:  # or it was no socket
                 asker.settimeout(SECONDS)  # who does not take its answer keeps nobody waiting for long
                 asker.sendall(_signature(certificate, key) if word == b"look" else _pair(certificate, key))
 

@@ -132,7 +132,8 @@ def _downloads_apart(channels: dict[int, Any]) -> ThreadedTaskDispatcher:
         def add(
             channel: HTTPChannel, adj: Any = one.adj, bounded: Any = bounded, pages: Any = one.task_dispatcher
         ) -> None:
-            is_download = str(channel.requests[0].path).endswith("/mbox")
+            path = getattr(channel.requests[0], "path", "")  # what could not be read as a request has none
+            is_download = str(path).endswith("/mbox")
             channel.adj = bounded if is_download else adj
             if is_download:
                 threads.set_thread_count(turns.AT_ONCE + 1)

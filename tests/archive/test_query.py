@@ -83,6 +83,13 @@ def test_what_is_asked_for_is_found_newest_first(house: None) -> None:
         assert sorted(found(text, [GARDEN, KITCHEN], "rank")) == sorted(subjects), text
 
 
+@pytest.mark.parametrize("text", ["語" * 900, "from:" + "語" * 900, "-" + "語" * 900, f'"ripe {"語" * 900}"'])
+def test_words_longer_than_any_index_holds_find_nothing_and_break_nothing(house: None, text: str) -> None:
+    for sees in (None, lambda address: False):
+        hits = search(text, [GARDEN, KITCHEN], "rank", sees=sees).hits
+        assert len(hits) == (4 if text.startswith("-") else 0)
+
+
 def test_only_the_archives_that_may_be_read_are_searched(house: None) -> None:
     assert found("ripe", [GARDEN]) == ["Tomatoes"]
     assert found("ripe", []) == []

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import signal
 import smtplib
+import socket
 import ssl
 import subprocess
 import sys
@@ -177,6 +178,9 @@ def test_the_keeper_gives_out_a_certificate_and_a_key_and_nothing_else_that_its_
     assert b"secret words" not in given and given.startswith(b"-----BEGIN CERTIFICATE-----")
     assert secret == key.read_bytes() and keeper.look() == before
     assert Certificates(pem, key, keeper).context
+    with other.open("wb") as no_socket:  # an answer that goes nowhere ends nothing
+        socket.send_fds(keeper.wire, [b"read"], [no_socket.fileno()])
+    assert keeper.look() == before
     other.write_text("root:$6$secret:19000::::::\n")
     key.unlink()
     for target in (other, tmp_path, Path("/dev/zero"), tmp_path / "nowhere"):

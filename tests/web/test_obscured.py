@@ -36,6 +36,13 @@ def test_addresses_on_public_pages_are_for_people(sqlite: Configuration, wanted:
     assert raw == letter(ANA, GARDEN, "Tomatoes", WORDS)
 
 
+def test_names_of_files_hide_addresses_too(site: Neighbourhood) -> None:
+    site.letter(1, raw=WITH_CARD)
+    for path in (f"message/{site.key(1)}/", f"thread/{site.key(1)}/"):
+        shown = site.as_("stranger").get(f"/archives/{GARDEN}/{path}").content.decode()
+        assert "ben at far.example.vcf" in shown and "ben@far" not in shown and "ben%40far" not in shown
+
+
 def test_members_of_a_private_list_see_them(sqlite: Configuration) -> None:
     has_list(style="private", members=[ANA])
     creation.set_settings(GARDEN, {"archive_policy": "private"})
@@ -61,6 +68,11 @@ FROM_ANA = (
     b"From: Ana G\xc3\xa4rtner <ana@far.example>\r\nTo: Cleopatra <cleo@lists.example>\r\nSubject: Tomatoes of "
     b"ben@far.example\r\nDate: Fri, 20 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@far.example>\r\nMIME-Version: 1.0\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\n\r\nRipe at last, ben@far.example says.\r\n"
+)
+WITH_CARD = (
+    b"From: ana@far.example\r\nSubject: Card\r\nMIME-Version: 1.0\r\nMessage-ID: <1@far.example>\r\n"
+    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHere.\r\n--b\r\n"
+    b'Content-Type: text/vcard\r\nContent-Disposition: attachment; filename="ben@far.example.vcf"\r\n\r\nx\r\n--b--\r\n'
 )
 FROM_NOBODY = (
     b'From: "mona@far.example" <mona@far.example>\r\nSubject: Peas\r\nIn-Reply-To: <1@far.example>\r\n'

@@ -142,6 +142,22 @@ def test_head_and_odd_requests_keep_the_connection_in_step(
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [(b"GET / HTTP/1.1\r\nno field\r\n\r\n", b"400"), (b"nonsense\r\n\r\n", b"400"),
+     (b"GET /" + b"a" * (32 * 1024 - 5), b"431"), (b"POST / HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n", b"413")],
+)  # fmt: skip
+def test_what_is_no_request_is_answered_too(
+    sqlite: Configuration, listening: list[socket.socket], request_line: bytes, status: bytes
+) -> None:
+    child = start(sqlite, listening)
+    with socket.create_connection(listening[0].getsockname(), timeout=60) as client:
+        client.sendall(request_line)
+        assert client.makefile("rb").readline().split()[1:2] == [status]
+    os.kill(child, signal.SIGTERM)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_pages_do_not_wait_for_clients_that_download_and_do_not_read(
     sqlite: Configuration, listening: list[socket.socket]
 ) -> None:
