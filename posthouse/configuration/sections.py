@@ -173,7 +173,7 @@ class Maillog:
     """What is remembered of each message's life."""
 
     retention_days: int = setting(30, "Days that events are kept in the database.")
-    stderr: bool = setting(True, "Write each event to standard error too.")
+    stderr: bool = setting(True, "`serve` writes each event to standard error too.")
 
 
 @dataclass(frozen=True)

@@ -136,10 +136,19 @@ def _who(row: MailingList, address: str, act: str) -> str:
         return "The members of this list are not shown to you."
     found = [one for one in roster.members(row.pk, limit=MOST_SHOWN) if staff or not one.hide_address]
     total = Membership.objects.filter(mailing_list=row, role=MEMBER).count()
-    lines = [f"{one.display_name} <{one.address}>" if one.display_name else one.address for one in found]
+    lines = [_mailbox(one.display_name, one.address) for one in found]
     if total > len(found):
         lines.append(f"({total} members in all)")
     return "\n".join(lines) or "Nobody is on the list, or nobody who wants to be shown."
+
+
+def _mailbox(name: str, address: str) -> str:
+    """`Ana <ana@far.example>`; a name with anything but words in it stands in quotes, so that it can be read again."""
+    if not name:
+        return address
+    plain = all(word.isalnum() for word in name.replace("-", " ").split())
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f"{name} <{address}>" if plain else f'"{quoted}" <{address}>'
 
 
 def _member(row: MailingList, address: str) -> Membership | None:

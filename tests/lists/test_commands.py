@@ -130,6 +130,14 @@ def test_settings_of_a_member_change_when_the_address_confirms() -> None:
 
 
 @sqlite
+def test_names_that_are_told_can_be_read_again() -> None:
+    has_list()
+    roster.add_lines(GARDEN, ['"Doe, Jane" <jane@far.example>', "Ana Lima-Bo <ana@far.example>"])
+    writes(REQUEST, "members", author=OWEN)
+    assert '"Doe, Jane" <jane@far.example>' in answer(OWEN) and "\nAna Lima-Bo <ana@far.example>" in answer(OWEN)
+
+
+@sqlite
 def test_who_sets_something_wrong_is_told_what_there_is() -> None:
     has_list(members=[ANA])
     writes(REQUEST, "set digest weekly", author=ANA)
