@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from posthouse import database
 from posthouse.encounters.keys import key, storable
@@ -17,8 +19,7 @@ PROVEN = "="  # before a domain that SPF or DKIM proves
 _MOST_IN_A_STATEMENT = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Trait:
+class Trait(NamedTuple):
     """What a stranger is known by again: where from, for which sending domain, to whom. `id` is its key."""
 
     origin: str
@@ -28,9 +29,12 @@ class Trait:
     @property
     def id(self) -> int:
         """The number of its row. Who was let in and who waits have different ones."""
-        if self.recipient:
-            return key("try", self.origin, self.sender, self.recipient)
-        return key("pass", self.origin, self.sender)
+        return key("try", *self) if self.recipient else _pass(self.origin, self.sender)
+
+
+@lru_cache(maxsize=10_000)  # who was let in sends again
+def _pass(origin: str, sender: str) -> int:
+    return key("pass", origin, sender)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ class Ending:
         if "waiting" in needs and _anybody(verdicts.values()):
             strangers = [one for one, plan in transaction.plans.items() if plan.modes["greylist"].value != decision.OFF]
             await gathering.wait(facts, strangers)
-            verdicts = whole.verdicts()
+            if any(one.seconds for one in facts.waiting.values()):
+                whole.learnt()
+                verdicts = whole.verdicts()
         try:
             if gathering.scans() and _anybody(verdicts.values()):
                 await self._scan(gathering)
@@ -107,6 +109,7 @@ class Ending:
         for share in self.shares:
             if _anybody(share.verdicts().values()):
                 await gathering.scan(share.facts, share.content, share.received(), until)
+                share.learnt()
 
     def _divide(self, lists: list[list[Recipient]]) -> None:
         """Shares for these people, each with a content of its own. Raises StorageFull."""
@@ -135,8 +138,9 @@ class Ending:
     async def _answered(self, gathering: Gathering) -> FinalReply:
         talk, verdicts = self.transaction.talk, self._verdicts()
         replies: dict[str, Reply] = {}
+        words = {share.item: found_words(share.facts) for share in self.shares}
         for share in self.shares:
-            found = found_words(share.facts)
+            found = words[share.item]
             for one in share.people:
                 verdict = verdicts[one.address]
                 if verdict.reply is not None:
@@ -156,7 +160,7 @@ class Ending:
         kept = False
         for share, people in taken:
             tags = share.tags()
-            reply = await share.accepted(people, tags, found_words(share.facts))
+            reply = await share.accepted(people, tags, words[share.item])
             replies |= {one.address: reply for one in people}
             if share.kept:
                 kept, remarks = True, remarks | dict.fromkeys(name for name, _ in tags)

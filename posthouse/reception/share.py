@@ -52,7 +52,7 @@ class Came:
 class Share:
     """`people`: no two of them the same; `extra`: whether recipients that a milter adds belong to them."""
 
-    __slots__ = ("above", "below", "came", "content", "extra", "facts", "item", "kept", "people",
+    __slots__ = ("_verdicts", "above", "below", "came", "content", "extra", "facts", "item", "kept", "people",
                  "trace", "transaction")  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Share:
         self.item = new_queue_id(int(came.at * 1_000_000))
         self.trace = self.above = self.below = b""  # our Received field; what scanning puts around our fields
         self.kept = False  # the content is ours now, durably
+        self._verdicts: dict[str, Verdict] | None = None
 
     def part(self, people: Sequence[Recipient], content: Spooled, extra: bool = True) -> Share:
         """A share for some of the people, who know what is known by now."""
@@ -82,12 +83,18 @@ class Share:
         return plans
 
     def verdicts(self) -> dict[str, Verdict]:
-        """What policy says to each recipient, by address."""
-        rules, plans = self.transaction.talk.stance.rules, self.transaction.plans
-        return {
-            one.address: decision.judge(plans[one.address].content, self.facts, rules, one.address)
-            for one in self.people
-        }
+        """What policy says to each recipient, by address; `learnt` when there is more to judge by."""
+        if self._verdicts is None:
+            rules, plans = self.transaction.talk.stance.rules, self.transaction.plans
+            self._verdicts = {
+                one.address: decision.judge(plans[one.address].content, self.facts, rules, one.address)
+                for one in self.people
+            }
+        return self._verdicts
+
+    def learnt(self) -> None:
+        """Something was found out that may change a verdict."""
+        self._verdicts = None
 
     def tags(self) -> Tags:
         """What is written down for these people."""

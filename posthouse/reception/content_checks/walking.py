@@ -61,8 +61,13 @@ class Walker:
         early = None if self._delimiter is None else self._delimiter.search(b"\n" + header)
         if early is not None:
             header, rest = header[: max(0, early.start() - 1)], header[max(0, early.start() - 1) :] + rest
-        fields = Fields(header)
-        self._buffer = header[fields.body_offset :] + rest
+        # Without its empty line a header is the same octets for whoever else looks at it, and read once for all.
+        bare = header[:-2] if early is None and header.endswith(b"\n\r\n") else header
+        fields = Fields(bare)
+        if fields.body_offset < len(bare):
+            self._buffer = header[fields.body_offset :] + rest
+        else:
+            self._buffer = rest
         self._in_header = False
         self._begin_part(fields)
         if self._delimiter is not None and not self._in_header and (early is None or early.start() == 0):
