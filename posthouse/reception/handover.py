@@ -54,13 +54,13 @@ class Ending:
         self.transaction, self.facts = transaction, transaction.facts
         octets = content.octets
         header = trace.header_of(octets if octets is not None else content.head(trace.HEADER_READ))
-        came = Came(header, trace.hops_and_id(header)[1], transaction.talk.desk.clock())
+        came = Came(header, *trace.hops_and_id(header), transaction.talk.desk.clock())
         self.shares = [Share(transaction, came, self.facts, content, tuple(transaction.recipients.values()))]
 
     def answer(self) -> FinalReply | Awaitable[FinalReply]:
         """The reply, or one for each accepted recipient (LMTP)."""
         talk, whole = self.transaction.talk, self.shares[0]
-        hops, _ = trace.hops_and_id(whole.came.header)
+        hops = whole.came.hops
         if 0 < talk.desk.hops < hops:  # RFC 5321 §6.3
             return talk.no("content", catalogue.TOO_MANY_HOPS, reason=f"{hops} Received fields")
         if talk.gathering is None or not self._anything_to_look_at(talk.gathering):

@@ -42,9 +42,10 @@ Tags = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """What all shares of a message have in common: its header, its Message-ID and when it came."""
+    """What all shares of a message have in common: its header, hosts it passed, its Message-ID and when it came."""
 
     header: bytes
+    hops: int
     message_id: str
     at: float
 
@@ -145,6 +146,8 @@ class Share:
 
         One that exists nowhere, or cannot be looked up now, leaves the others as they were: no mail is lost for it.
         """
+        if len(taken) == 1 and not (done.added or done.removed):
+            return tuple(taken)
         gone = {key(address) for address in done.removed}
         kept = {key(one.address): one for one in taken if key(one.address) not in gone}
         for path in done.added if self.extra else ():
