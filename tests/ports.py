@@ -1,8 +1,8 @@
 """Ports for programs that are told where to listen: free ones that nobody else is given meanwhile.
 
 A port that the system chose (port 0) and gave back may be somebody else's, a listener's or a client's, before the
-program that was told of it comes to listen. So these lie below those that the system gives out, each test process has
-its own part of them, and it uses each once.
+program that was told of it comes to listen. So these lie below those that the system gives out, each process of a test
+run has a lane of its own among them, and comes back to one only after all others of its lane.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 from pathlib import Path
 
 _LOWEST = 10_000
-_A_PROCESS = 300  # ports of one test process; who needs more goes on with its neighbour's
+_LANES = 8
 
 
 def _highest() -> int:
@@ -23,13 +23,16 @@ def _highest() -> int:
     return 32_768
 
 
-def _all() -> list[int]:
-    places = range(_LOWEST, max(_highest(), _LOWEST + 10 * _A_PROCESS))
-    first = os.getpid() * _A_PROCESS % len(places)
-    return [*places[first:], *places[:first]]
+def _lane() -> list[int]:
+    places = range(_LOWEST, max(_highest(), _LOWEST + 1000 * _LANES))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    size = len(places) // _LANES
+    mine = places[int(worker or os.getpid()) % _LANES * size :][:size]
+    first = os.getpid() * 97 % len(mine)  # other runs of the tests on this machine begin elsewhere
+    return [*mine[first:], *mine[:first]]
 
 
-_ports = itertools.cycle(_all())
+_ports = itertools.cycle(_lane())
 
 
 def free_port(row: int = 1) -> int:
