@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,15 @@ from posthouse.reception.gathering import Gathering
 from posthouse.reception.policy import decision
 from posthouse.reception.policy.decision import ACCEPT, REFUSE, Verdict
 from posthouse.reception.policy.question import RELAY
-from posthouse.reception.share import MOST_TOLD, Came, Share, found_words
+from posthouse.reception.share import MOST_TOLD, Came, Share, Tags, found_words
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 from posthouse.smtp.session import FinalReply
 
 if TYPE_CHECKING:
     from posthouse.reception.transaction import Transaction
+
+_log = logging.getLogger(__name__)
 
 
 def end(transaction: Transaction, spool: Spool) -> FinalReply | Awaitable[FinalReply]:
@@ -124,7 +127,11 @@ class Ending:
             if len(people) == len(share.people):
                 self.shares.append(share)
                 continue
-            content = share.content if share.item not in first else share.content.twin()
+            try:
+                content = share.content if share.item not in first else share.content.twin()
+            except StorageFull:
+                self.shares += shares  # so that all of them are forgotten
+                raise
             self.shares.append(share.part(people, content, extra=share.item not in first))
             first.add(share.item)
         assert sum(len(share.people) for share in self.shares) == sum(len(share.people) for share in shares)
@@ -157,18 +164,28 @@ class Ending:
             for check in {verdict.check for verdict in verdicts.values() if verdict.action == REFUSE}:
                 gathering.unwelcome(self.facts, check)
         remarks: dict[str, None] = {}
-        kept = False
         for share, people in taken:
             tags = share.tags()
-            reply = await share.accepted(people, tags, words[share.item])
+            reply = await self._accepted(share, people, tags, words[share.item])
             replies |= {one.address: reply for one in people}
             if share.kept:
-                kept, remarks = True, remarks | dict.fromkeys(name for name, _ in tags)
-        if kept:
+                remarks |= dict.fromkeys(name for name, _ in tags)
+        if any(share.kept for share, _ in taken):
             self._learn(gathering, list(remarks))
         if talk.lmtp:
             return [replies[who] for who in self.transaction.answers]
         return replies[next(iter(verdicts))]
+
+    async def _accepted(self, share: Share, people: list[Recipient], tags: Tags, found: str) -> Reply:
+        """The reply to these people. A fault of ours with one share must not have the others, which are kept, sent
+        again and again."""
+        try:
+            return await share.accepted(people, tags, found)
+        except Exception:
+            if len(self.shares) == 1:
+                raise
+            _log.exception("A part of a message was not kept for a fault of ours")
+            return self.transaction.talk.no("acceptance", catalogue.TEMPORARILY_UNAVAILABLE, reason="a fault of ours")
 
     def _learn(self, gathering: Gathering, remarks: list[str]) -> None:
         """The message is ours for somebody at least; `remarks`: the checks that were written down of it."""
