@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from posthouse import belonging
 from posthouse.configuration import Configuration, active
 
 # BEGIN IMMEDIATE takes the write lock at the start, so a transaction never fails half way for want of it; FULL makes
@@ -58,6 +59,7 @@ def secret_key(data: Path) -> str:
         return secrets.token_urlsafe(48)  # nothing is kept yet, so nothing can depend on it
     made = path.with_name(f"secret.{secrets.token_hex(4)}")
     made.touch(mode=0o600)
+    belonging.hand_over(made)
     made.write_text(secrets.token_urlsafe(48))
     try:
         path.hardlink_to(made)  # the first of several processes wins, and all read the same

@@ -21,6 +21,8 @@ from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 from django.db.utils import OperationalError
 
+from posthouse import belonging
+
 REST = 60.0  # seconds
 BUSY_TIMEOUT = 20_000  # milliseconds that SQLite itself waits where nobody is in a hurry
 _CMDLINE = 100  # characters shown of another process's command line
@@ -163,7 +165,13 @@ def _handle_beside(name: str) -> int:
 
 
 def _opened(name: str) -> int:
-    return os.open(f"{name}.writer", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = f"{name}.writer"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        belonging.hand_over(path)
+        return handle
 
 
 class _Waiter:

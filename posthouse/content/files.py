@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from posthouse import configuration, database
+from posthouse import belonging, configuration, database
 from posthouse.content.errors import ContentLost
 
 DAY = 86_400
@@ -52,7 +52,7 @@ def take_in(path: Path, digest: bytes) -> None:
     target = path_of(digest)
     fresh = not target.parent.is_dir()
     if fresh:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        belonging.make_folder(target.parent)
         sync_folder(target.parent.parent)
     try:
         os.replace(path, target)

@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from posthouse import belonging
 from posthouse.content.errors import StorageFull
 
 __all__ = ["LARGE", "Spool", "Spooled", "StorageFull", "spooled_from"]
@@ -123,9 +124,10 @@ class Spool:
     def _to_disk(self) -> None:
         self._digest = hashlib.sha256()
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            belonging.make_folder(self._folder)
             self._path = self._folder / secrets.token_hex(16)
             self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            belonging.hand_over(self._path)
             for chunk in self._chunks:
                 self._put(chunk)
         except OSError as error:

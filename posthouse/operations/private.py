@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,10 @@ def complaints(file: Path | None, chosen: Configuration) -> Iterator[str]:
         return
     wanted = pwd.getpwnam(chosen.user).pw_uid if chosen.user and _exists(chosen.user) else os.geteuid()
     if owner != wanted:
-        yield f"{chosen.data} belongs to {_name(owner)}, the service runs as {_name(wanted)}"
+        yield (
+            f"{chosen.data} belongs to {_name(owner)}, the service runs as {_name(wanted)}: "
+            f"chown -R {_name(wanted)}: {chosen.data}"
+        )
     maps = {Path(one) for one in (chosen.service.postfix_maps, chosen.service.exim_maps) if one}
     for path in inside:
         if path.is_symlink() or path in maps or path == file or not path.exists():
@@ -43,6 +47,34 @@ def complaints(file: Path | None, chosen: Configuration) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mode & bit:
                 yield f"{path} can be {what} by everybody on this machine: chmod o= {path}"
+
+
+def hindrances(chosen: Configuration) -> Iterator[str]:
+    """A sentence for each thing that this process, having become the user it runs as, may not use but must."""
+    me = _name(os.geteuid())
+    for folder in (sysconfig.get_path("platstdlib"), sysconfig.get_path("platlib"), str(Path(__file__).parents[1])):
+        if not os.access(folder, os.R_OK | os.X_OK):
+            yield f"the user {me} may not read {folder}, where Python or this program is; install them where it may"
+            return
+    if not chosen.data.is_dir():
+        yield f"data_directory: the user {me} cannot reach {chosen.data}, or it is not there; run: posthouse migrate"
+        return
+    ours = [chosen.data, chosen.data / "secret", chosen.data / "run", chosen.data / "content"]
+    if chosen.database_url.startswith("sqlite:///"):
+        database = chosen.database_url.removeprefix("sqlite:///")
+        ours += [Path(f"{database}{end}") for end in ("", "-wal", "-shm", ".writer")]
+    for path in ours:
+        wish = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+        if path.exists() and not os.access(path, wish):
+            yield f"the user {me} may not change {path}; run: chown -R {me}: {chosen.data}"
+            return
+
+
+def give_to_service(path: Path, chosen: Configuration) -> None:
+    """Let a folder that root made belong to the user that the service runs as, when there is one."""
+    if os.geteuid() == 0 and chosen.user and _exists(chosen.user):
+        entry = pwd.getpwnam(chosen.user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def _exists(user: str) -> bool:

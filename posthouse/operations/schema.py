@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posthouse import configuration, database
+from posthouse import belonging, configuration, database
+from posthouse.operations import private
 
 
 def missing() -> list[str]:
@@ -32,5 +33,10 @@ def _make_room() -> None:
     if not chosen.data.exists():
         chosen.data.mkdir(parents=True)
         chosen.data.chmod(0o751)  # a mail server in front finds its maps in it, and nothing else
+        private.give_to_service(chosen.data, chosen)
     if chosen.database_url.startswith("sqlite:///"):
-        Path(chosen.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(chosen.database_url.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # empty is a database: what SQLite puts beside it belongs to whom it belongs to
+            path.touch(mode=0o640)
+            belonging.hand_over(path)

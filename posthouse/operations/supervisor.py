@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posthouse.configuration import Configuration, endpoint
-from posthouse.operations import key_keeper, roles
+from posthouse.operations import key_keeper, private, roles
 from posthouse.operations.key_keeper import KeyKeeper
 from posthouse.reception.front.sockets import ServiceError, bind_unix
 
@@ -152,6 +152,8 @@ class Supervisor:
         self._keep_key()  # before the pipe: it must not hold an end
         self.alive, self.alive_writer = os.pipe()  # children see its end when the parent is gone, however it went
         become(self.configuration.user)
+        for sentence in private.hindrances(self.configuration):
+            raise CannotListen(sentence)
         roles.preload(self.only)
         gc.collect()
         gc.freeze()  # objects made so far stay on shared pages
