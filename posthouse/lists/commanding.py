@@ -43,16 +43,22 @@ def confirm(token: str, now: int, *, by: str = "web", because: int = 0) -> Confi
         if done.commands:
             row = subscription.list_of(addresses.list_pk(done.list_address))
             results = [f"{_shown(one)}\n    {obey(row, done.address, one, now, by)}" for one in done.commands]
-            send_results(row, done.address, results, now, because)
+            send_results(row, done.address, results, now, because, proven=True)
         return done
 
 
 def send_results(
-    row: MailingList, to: str, results: Sequence[str], now: int, because: int = 0, answers: str = ""
-) -> bool:
-    """Mail what commands did or found out; False when the address had enough answers today."""
+    row: MailingList, to: str, results: Sequence[str], now: int, because: int = 0, answers: str = "", *,
+    proven: bool,
+) -> bool:  # fmt: skip
+    """Mail what commands did or found out; False when the address had enough answers today.
+
+    `proven`: the address has confirmed the commands, or its domain answers for the message that brought them.
+    """
     values = {"address": to, "results": "\n\n".join(results)}
-    sent = notices.send(row, "results", [to], values, now=now, because=because, answers=answers, bounded=True)
+    sent = notices.send(
+        row, "results", [to], values, now=now, because=because, answers=answers, bounded=True, proven=proven
+    )
     return bool(sent)
 
 

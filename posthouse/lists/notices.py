@@ -21,7 +21,8 @@ from posthouse.queue.identity import name_of, new_queue_id
 
 MOST_A_DAY = 10  # automatic answers that one address gets from one list
 MOST_OF_ALL = 30  # and from all lists together: anybody can write in its name to as many lists as there are
-NO_MORE = "no-more-today"
+MOST_PROVEN = 100  # from all lists together where it is proven that the address itself asked; not counted above
+NO_MORE, PROVEN = "no-more-today", "proven"
 _DAY = timedelta(days=1)
 
 
@@ -35,6 +36,7 @@ def send(
     because: int = 0,
     answers: str = "",
     bounded: bool = False,
+    proven: bool = False,
     reply_to: str = "",
     attachments: Sequence[Attached] = (),
     return_path: str = NULL_RETURN_PATH,
@@ -46,13 +48,15 @@ def send(
     It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
     it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
     answers; `bounded`: an address gets at most MOST_A_DAY of these from the list, and then is told, once, that there
-    are no more today, and at most MOST_OF_ALL from all lists; `return_path`: of a probe alone, whose bounce
+    are no more today, and at most MOST_OF_ALL from all lists; `proven`: the address has shown that it asked itself, so
+    that MOST_PROVEN of all lists is the only bound; `return_path`: of a probe alone, whose bounce
     is what it is sent for; `extra`: further header fields.
     """
     reached = list(to) or accounts.superuser_addresses()
     if bounded:
-        within = [address for address in reached if allowed(row, address, kind, now)]
-        _tell_of_the_end(row, [one for one in reached if one not in within], now)
+        counts = allowed_proven if proven else allowed
+        within = [address for address in reached if counts(row, address, kind, now)]
+        _tell_of_the_end(row, [one for one in reached if one not in within], now, proven)
         reached = within
     if not reached:
         return 0
@@ -124,28 +128,37 @@ def allowed(row: MailingList, address: str, kind: str, now: int, most: int = MOS
         return False
     since = moment(now) - _DAY
     Notified.objects.filter(at__lt=since).delete()
-    counted = Notified.objects.filter(mailing_list=row, address=key)
+    counted = Notified.objects.filter(mailing_list=row, address=key).exclude(kind=PROVEN)
     if (counted.filter(kind=kind) if not key else counted).count() >= most or _has_enough(key):
         return False
     Notified.objects.create(mailing_list=row, address=key, kind=kind, at=moment(now))
     return True
 
 
+def allowed_proven(row: MailingList, address: str, kind: str, now: int) -> bool:
+    """`allowed` for an address that has shown that it asked itself; what strangers ask for in its name is no matter."""
+    key, at = _key(address), moment(now)
+    if not key or Notified.objects.filter(address=key, kind=PROVEN, at__gte=at - _DAY).count() >= MOST_PROVEN:
+        return False
+    Notified.objects.create(mailing_list=row, address=key, kind=PROVEN, at=at)
+    return True
+
+
 def _has_enough(key: str) -> bool:
     """Whether this address got its automatic messages of today from all lists together."""
-    return bool(key) and Notified.objects.filter(address=key).exclude(kind=NO_MORE).count() >= MOST_OF_ALL
+    return bool(key) and Notified.objects.filter(address=key).exclude(kind__in=(NO_MORE, PROVEN)).count() >= MOST_OF_ALL
 
 
-def _tell_of_the_end(row: MailingList, addresses: Sequence[str], now: int) -> None:
+def _tell_of_the_end(row: MailingList, addresses: Sequence[str], now: int, proven: bool) -> None:
     """Tell, once a day, who gets no further automatic messages of this list today; of all lists ends in silence."""
     since = moment(now) - _DAY
     for address in addresses:
         key = _key(address)
         told = Notified.objects.filter(mailing_list=row, address=key, kind=NO_MORE, at__gte=since)
-        if not key or told.exists() or _has_enough(key):
+        if not key or told.exists() or (not proven and _has_enough(key)):
             continue
         Notified.objects.create(mailing_list=row, address=key, kind=NO_MORE, at=moment(now))
-        send(row, NO_MORE, [address], {"count": str(MOST_A_DAY)}, now=now)
+        send(row, NO_MORE, [address], {"count": str(MOST_PROVEN if proven else MOST_A_DAY)}, now=now)
 
 
 def render(row: MailingList, kind: str, values: Mapping[str, str], language: str = "") -> tuple[str, str]:
@@ -164,4 +177,4 @@ def _key(address: str) -> str:
         return ""
 
 
-__all__ = ["MOST_A_DAY", "MOST_OF_ALL", "TEMPLATES", "allowed", "placeholders", "render", "send"]
+__all__ = ["MOST_A_DAY", "MOST_OF_ALL", "MOST_PROVEN", "TEMPLATES", "allowed", "placeholders", "render", "send"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posthouse import maillog
 from posthouse.address import AddressError, key_of
-from posthouse.lists import commanding, notices, subscription
+from posthouse.lists import commanding, notices, proven, subscription
 from posthouse.lists.addresses import CONFIRM, JOIN, LEAVE
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
 from posthouse.lists.commands import (
@@ -50,17 +50,20 @@ def take(mailing_list: MailingList, arrived: Arrived, role: str, detail: str, no
         else:
             told.append(f"> {command.act}\n{commanding.tell(mailing_list, address, command)}")
     if told:
-        sent = commanding.send_results(mailing_list, address, told, now, arrived.item, arrived.message_id)
+        sure, answers = proven.is_proven(arrived), arrived.message_id
+        sent = commanding.send_results(mailing_list, address, told, now, arrived.item, answers, proven=sure)
         done.append("answered" if sent else "not answered: enough answers for today")
     if later:
-        done.append(_ask_back(mailing_list, address, later, now, arrived.item))
+        done.append(_ask_back(mailing_list, arrived, later, now))
     return Taken(DELIVERED, "; ".join(done), "2.0.0")
 
 
-def _ask_back(mailing_list: MailingList, address: str, commands: list[Command], now: int, because: int) -> str:
+def _ask_back(mailing_list: MailingList, arrived: Arrived, commands: list[Command], now: int) -> str:
     """A From field can say anything: what changes something is done when the address itself has confirmed it."""
-    words = [str(command) for command in commands]
-    sent = subscription.ask_for_commands(mailing_list, address, key_of(address), words, now, because)
+    address, words = arrived.author[1], [str(command) for command in commands]
+    sent = subscription.ask_for_commands(
+        mailing_list, address, key_of(address), words, now, arrived.item, proven=proven.is_proven(arrived)
+    )
     return "asked to confirm " + ", ".join(command.act for command in commands) if sent == subscription.ASKED else sent
 
 
@@ -108,5 +111,6 @@ def _answer(mailing_list: MailingList, arrived: Arrived, kind: str, values: dict
         because=arrived.item,
         answers=arrived.message_id,
         bounded=True,
+        proven=proven.is_proven(arrived),
     )
     return f"answered with {kind}" if sent else f"not answered with {kind}: enough answers for today"

@@ -187,11 +187,16 @@ def leave_now(list_pk: int, address: str, by: str, now: int) -> bool:
         return siblings.end_copies(row, key) or left
 
 
-def ask_for_commands(row: MailingList, shown: str, key: str, commands: list[str], now: int, because: int) -> str:
-    """Ask the address itself whether these commands are to be obeyed: a From field alone proves nothing."""
+def ask_for_commands(
+    row: MailingList, shown: str, key: str, commands: list[str], now: int, because: int, *, proven: bool
+) -> str:
+    """Ask the address itself whether these commands are to be obeyed: a From field alone proves nothing.
+
+    `proven`: its domain answers for the message with the commands, which only widens how often it may be asked.
+    """
     shown_commands = "\n".join(f"    {one}" for one in commands)
     details = json.dumps(commands)
-    return _ask(row, COMMAND, shown, key, "", now, because, details, {"commands": shown_commands})
+    return _ask(row, COMMAND, shown, key, "", now, because, details, {"commands": shown_commands}, proven)
 
 
 def list_of(list_pk: int, locked: bool = False) -> MailingList:
@@ -243,6 +248,7 @@ def _ask(
     because: int,
     details: str = "",
     extra: Mapping[str, str] | None = None,
+    proven: bool = False,
 ) -> str:
     """Send a confirmation with a new token, which takes the place of an older one."""
     at = moment(now)
@@ -261,7 +267,8 @@ def _ask(
     reply_to = addresses.of(row.address, addresses.CONFIRM, token)
     bounded = act == COMMAND
     sent = notices.send(
-        row, f"confirm-{act}", [shown], values, now=now, because=because, reply_to=reply_to, bounded=bounded
+        row, f"confirm-{act}", [shown], values, now=now, because=because, reply_to=reply_to, bounded=bounded,
+        proven=proven,
     )  # fmt: skip
     return ASKED if sent else ASKED_BEFORE
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from posthouse.directory import accounts
-from posthouse.lists import approval, creation, holding, roster, subscription, vacation
+from posthouse.directory.moments import moment
+from posthouse.lists import approval, creation, holding, notices, roster, subscription, vacation
 from posthouse.lists.commands import Command, parsed
-from posthouse.lists.models import HeldPosting, Pending
+from posthouse.lists.models import HeldPosting, MailingList, Notified, Pending
 from posthouse.message.parsing import read
 from tests.lists.scene import DAY, HOUR, NOW, arrives, copies, has_list, letter, notices_for, posts
 from tests.lists.test_joining import REQUEST, members, token_for, writes
@@ -259,4 +260,64 @@ def test_commands_of_two_messages_wait_side_by_side_and_not_too_many() -> None:
     for number in range(subscription.MOST_COMMANDS + 5):
         writes(REQUEST, "set hide off", author=ANA, now=NOW + (number + 1) * DAY // 24)
     assert Pending.objects.count() <= subscription.MOST_COMMANDS
-    assert len(notices_for(ANA)) <= 11  # automatic answers are bounded, and the last says so
+    results = [one for one in notices_for(ANA) if b"\r\nSubject: confirm" not in one]
+    assert len(notices_for(ANA)) - len(results) <= notices.MOST_A_DAY  # what proves nothing is bounded
+    assert len(results) == 3  # what was confirmed does not count, and one says that there is no more
+
+
+def found(result: str, host: str = "mx.lists.example") -> bytes:
+    """What reception writes before a message, or somebody else in its name."""
+    return f"Authentication-Results: {host};\r\n\t{result}\r\n".encode()
+
+
+@both
+def test_a_member_who_confirms_is_not_silenced_by_what_strangers_ask_in_their_name() -> None:
+    has_list(members=[ANA])
+    writes(REQUEST, "set hide on", author=ANA)
+    first = token_for(ANA)
+    for _ in range(notices.MOST_A_DAY + 3):
+        writes(REQUEST, "help", author=ANA)
+    assert len(notices_for(ANA)) == notices.MOST_A_DAY + 1
+    writes(CONFIRM.format(first), "Re: confirm", author=ANA)
+    assert "Done." in answer(ANA)
+
+
+@both
+@pytest.mark.parametrize(
+    ("prefix", "proven"),
+    [
+        (found("dmarc=pass header.from=far.example"), True),
+        (found("dmarc=none header.from=far.example; spf=pass smtp.mailfrom=ana@far.example"), True),
+        (found("dkim=pass header.d=far.example header.s=a"), True),
+        (found("dkim=pass header.d=elsewhere.example; spf=pass smtp.mailfrom=eve@elsewhere.example"), False),
+        (found("spf=pass smtp.helo=far.example"), False),
+        (found("dmarc=fail header.from=far.example; spf=pass smtp.mailfrom=ana@far.example"), False),
+        (found("dmarc=pass header.from=far.example", "mx.elsewhere.example"), False),
+        (b"", False),
+    ],
+)
+def test_answers_to_a_proven_author_have_a_wide_bound_of_their_own(prefix: bytes, proven: bool) -> None:
+    has_list(members=[ANA])
+    for number in range(notices.MOST_A_DAY + 3):
+        content = letter(ANA, REQUEST, ("set hide on", "options", "help")[number % 3])
+        arrives(content, REQUEST, ANA, prefix=prefix)
+    assert len(notices_for(ANA)) == notices.MOST_A_DAY + (3 if proven else 1)
+
+
+@both
+def test_even_a_proven_author_gets_a_bounded_number_of_answers_of_all_lists_and_then_one_that_says_so() -> None:
+    other = "roses@lists.example"
+    has_list(members=[ANA])
+    has_list(other, members=[ANA])
+    row = MailingList.objects.get(list_name="garden")
+    Notified.objects.bulk_create(
+        Notified(mailing_list=row, address=ANA, kind=notices.PROVEN, at=moment(NOW))
+        for _ in range(notices.MOST_PROVEN - 1)
+    )
+    request, prefix = "roses-request@lists.example", found("dmarc=pass header.from=far.example")
+    for _ in range(3):
+        arrives(letter(ANA, request, "options"), request, ANA, prefix=prefix)
+    assert len(notices_for(ANA)) == 2
+    assert str(notices.MOST_PROVEN) in answer(ANA)
+    arrives(letter(ANA, request, "options"), request, ANA, prefix=prefix, now=NOW + DAY + HOUR)
+    assert len(notices_for(ANA)) == 3

@@ -7,17 +7,14 @@ from functools import cached_property
 
 from django.db import connection
 
-from posthouse import configuration
 from posthouse.address import AddressError, key_of, mailboxes
-from posthouse.authenticity import results
-from posthouse.authenticity.names import a_label
+from posthouse.lists import proven
 from posthouse.lists.arrived import Arrived
 from posthouse.lists.bans import ban_of
 from posthouse.lists.expressions import Patience
 from posthouse.lists.models import MEMBER, MODERATOR, NONMEMBER, OWNER, MailingList
 from posthouse.lists.moderation import approved, verbosity
 from posthouse.lists.moderation.approved import Approval
-from posthouse.message.headers import Fields
 from posthouse.message.parsing import read
 from posthouse.message.words import decode_words
 
@@ -67,12 +64,7 @@ class Case:
     @cached_property
     def is_doubted(self) -> bool:
         """Whether reception found that DMARC fails for the author: anybody can write a moderator's name into From."""
-        host = a_label(configuration.active().host)
-        for value in Fields(self.arrived.prefix).all(results.FIELD):
-            reported = results.read(value)
-            if reported is not None and a_label(reported.authserv_id) == host:
-                return any((one.name, one.result) == ("dmarc", "fail") for one in reported.methods)
-        return False
+        return proven.is_doubted(self.arrived)
 
     @cached_property
     def author_key(self) -> str:
