@@ -20,6 +20,7 @@ __all__ = ["FIELD", "Method", "Reported", "of_arc", "of_dkim", "of_dmarc", "of_s
 
 FIELD = "Authentication-Results"
 MOST_REASON = 120  # characters of a reason that are written
+MOST_KEPT = 400  # characters of a reason or a name that are kept: how they are written is remembered
 MOST_VALUE = 320  # characters of a property
 MOST_METHODS = 100
 MOST_TEXT = 64 * 1024  # characters of a field that are read
@@ -71,25 +72,25 @@ def of_dkim(evidence: Dkim) -> list[Method]:
     for one in evidence.signatures:
         pairs = [("header.d", one.domain), ("header.s", one.selector), ("header.a", one.algorithm)]
         pairs.append(("header.b", one.mark))
-        methods.append(Method("dkim", one.result, tuple(pair for pair in pairs if pair[1]), one.reason))
+        methods.append(Method("dkim", one.result, tuple(pair for pair in pairs if pair[1]), one.reason[:MOST_KEPT]))
     return methods
 
 
 def of_arc(evidence: Arc) -> Method:
     """ARC (RFC 8617 §10.1)."""
     oldest = () if evidence.oldest_pass is None else (("header.oldest-pass", str(evidence.oldest_pass)),)
-    return Method("arc", evidence.result, oldest, evidence.reason)
+    return Method("arc", evidence.result, oldest, evidence.reason[:MOST_KEPT])
 
 
 def of_dmarc(evidence: Dmarc) -> Method:
     """DMARC (RFC 9989 §9.1)."""
-    pairs = [("header.from", evidence.domain), ("policy.dmarc", evidence.policy or "")]
+    pairs = [("header.from", evidence.domain[:MOST_KEPT]), ("policy.dmarc", evidence.policy or "")]
     reason = "" if evidence.result in ("pass", "none") else evidence.reason
-    return Method("dmarc", evidence.result, tuple(pair for pair in pairs if pair[1]), reason)
+    return Method("dmarc", evidence.result, tuple(pair for pair in pairs if pair[1]), reason[:MOST_KEPT])
 
 
 def _reason(evidence: Spf) -> str:
-    return evidence.reason if evidence.result in ("temperror", "permerror") else ""
+    return evidence.reason[:MOST_KEPT] if evidence.result in ("temperror", "permerror") else ""
 
 
 def written(authserv_id: str, methods: Sequence[Method], between: str = "; ") -> str:

@@ -32,7 +32,7 @@ def read_tags(text: str) -> dict[str, str]:
         if not equals or (name not in _USUAL and not _NAME.match(name)):
             raise TagError(f"{spec.strip()[:40]!r} is no tag")
         if name in tags:
-            raise TagError(f"the tag {name}= stands twice")  # RFC 6376 §3.2: then the whole list is invalid
+            raise TagError(f"the tag {name[:40]}= stands twice")  # RFC 6376 §3.2: then the whole list is invalid
         value = value.strip(" \t\r\n")
         tags[name] = value
     if _CONTROLS.search(text):

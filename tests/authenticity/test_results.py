@@ -14,6 +14,7 @@ from posthouse.authenticity.dkim import Dkim, Signature
 from posthouse.authenticity.dmarc import Dmarc
 from posthouse.authenticity.results import Method, Reported, read, without_ours, written
 from posthouse.authenticity.spf import Spf
+from posthouse.authenticity.tags import TagError, read_tags
 from posthouse.message.headers import encode_field
 from tests.authenticity.letters import HEADER
 
@@ -131,3 +132,18 @@ def test_a_long_value_of_any_kind_is_read_in_linear_time(piece: str) -> None:
     read("mx; " + piece * (65_000 // len(piece)))
     read('mx; "' + piece * (65_000 // len(piece)))
     assert time.process_time() - start < 1
+
+
+def test_what_is_remembered_of_results_is_short_whatever_strangers_write() -> None:
+    long = "a" * 400_000
+    with pytest.raises(TagError) as told:
+        read_tags(f"{long}=1; {long}=2")
+    assert len(str(told.value)) < 100
+    methods = [
+        *results.of_dkim(Dkim((Signature("permerror", long),))),
+        results.of_arc(Arc("fail", reason=long)),
+        results.of_dmarc(Dmarc("none", f"[{long}]", reason=long)),
+        results.of_dmarc(Dmarc("fail", long, reason=long)),
+        results.of_spf(Spf("permerror", "mailfrom", "far.example", "ana@far.example", reason=long)),
+    ]
+    assert all(len(repr(method)) < 1_000 for method in methods)
