@@ -232,7 +232,7 @@ REVIVED = (
     "member_verbosity_threshold",
     "member_verbosity_interval",
 )
-AREAS = sorted(one.name for one in pkgutil.iter_modules(settings.__path__) if one.name != "kinds")
+AREAS = sorted(one.name for one in pkgutil.iter_modules(settings.__path__) if one.name not in ("kinds", "titles"))
 WHERE = sorted({where for area in PROVED.values() for where in area.values()})
 
 
