@@ -45,6 +45,8 @@ def run(
 ) -> None:
     """Be `role` until SIGTERM; `alive` is a pipe that ends with the parent. Returns after an orderly stop."""
     threading.Thread(target=_follow_parent, args=(alive,), daemon=True, name="parent").start()
+    if keeper is not None and role != "reception":
+        keeper.wire.close()  # who serves no TLS cannot ask for its key, whoever talks it into something
     if role == "web":
         from posthouse.web import server
 

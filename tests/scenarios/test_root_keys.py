@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from posthouse.configuration import Configuration
+from posthouse.operations import roles
 from posthouse.operations.key_keeper import begin
 from posthouse.reception.certificates import Certificates, make_own
 from tests.databases import fresh_sqlite
@@ -192,6 +194,24 @@ def test_the_keeper_gives_out_a_certificate_and_a_key_and_nothing_else_that_its_
         key.unlink()
     keeper.wire.close()  # nobody is left to ask
     assert os.waitpid(keeper.pid, 0)[1] == 0
+
+
+@pytest.mark.parametrize(("role", "asks"), [("reception", True), ("delivery", False), ("web", False)])
+def test_only_reception_can_ask_for_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, asks: bool
+) -> None:
+    from posthouse.web import server
+
+    monkeypatch.setattr(roles, "_loop", lambda main: None)
+    monkeypatch.setattr(sys, "setswitchinterval", lambda seconds: None)
+    monkeypatch.setattr(server, "serve", lambda chosen, sockets: None)
+    keeper = begin(tmp_path / "c.pem", tmp_path / "c.key", lambda: None)
+    alive, writer = os.pipe()  # open as long as this process is there: its end would be taken for the parent's
+    roles.run(role, Configuration(), {}, alive, keeper)
+    assert (keeper.wire.fileno() >= 0) is asks
+    keeper.wire.close()
+    assert os.waitpid(keeper.pid, 0)[1] == 0
+    assert writer
 
 
 def test_a_keeper_that_is_gone_leaves_the_certificate_in_use_with_one_word_in_the_log(
