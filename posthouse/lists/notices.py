@@ -44,13 +44,12 @@ def send(
 ) -> int:
     """Put the notice `kind` for these addresses in the queue: its queue id, 0 when none was sent. `now` in ms.
 
-    Everybody gets it in their own language: one message for each language, text and simple HTML.
-    It leaves with the null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses
-    it goes to the site's administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it
-    answers; `bounded`: an address gets at most MOST_A_DAY of these from the list, and then is told, once, that there
-    are no more today, and at most MOST_OF_ALL from all lists; `proven`: the address has shown that it asked itself, so
-    that MOST_PROVEN of all lists is the only bound; `return_path`: of a probe alone, whose bounce
-    is what it is sent for; `extra`: further header fields.
+    Everybody gets it in their own language: one message for each language, text and simple HTML. It leaves with the
+    null return path, so that nothing ever bounces back to it (RFC 3834 §3.3). Without addresses it goes to the site's
+    administrators. `because`: the item it is about; `answers`: the bare Message-ID of what it answers; `bounded`: an
+    address gets at most MOST_A_DAY of these from the list, and then is told, once, that there are no more today, and at
+    most MOST_OF_ALL from all lists; `proven`: the address has shown that it asked itself, so that MOST_PROVEN of all
+    lists is the only bound; `return_path`: of a probe alone, whose bounce is what it is sent for; `extra`: more fields.
     """
     reached = list(to) or accounts.superuser_addresses()
     if bounded:
