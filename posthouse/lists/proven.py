@@ -27,13 +27,13 @@ def is_proven(arrived: Arrived) -> bool:
 
 
 def _found(arrived: Arrived) -> tuple[Method, ...]:
-    """The results in our own name; the prefix is ours, so that nobody else can have written them."""
+    """The results in our own name; the prefix is ours, so that nobody else can have written them.
+
+    A milter may write some as well, and above ours: they add to what we found, and hide nothing of it.
+    """
     host = a_label(configuration.active().host)
-    for value in Fields(arrived.prefix).all(results.FIELD):
-        reported = results.read(value)
-        if reported is not None and a_label(reported.authserv_id) == host:
-            return reported.methods
-    return ()
+    fields = map(results.read, Fields(arrived.prefix).all(results.FIELD))
+    return tuple(one for found in fields if found and a_label(found.authserv_id) == host for one in found.methods)
 
 
 def _named(one: Method) -> str:

@@ -292,6 +292,8 @@ def test_a_member_who_confirms_is_not_silenced_by_what_strangers_ask_in_their_na
         (found("dkim=pass header.d=elsewhere.example; spf=pass smtp.mailfrom=eve@elsewhere.example"), False),
         (found("spf=pass smtp.helo=far.example"), False),
         (found("dmarc=fail header.from=far.example; spf=pass smtp.mailfrom=ana@far.example"), False),
+        # a milter wrote the field above ours, in our name
+        (found("dkim=pass header.d=far.example header.s=a") + found("dmarc=fail header.from=far.example"), False),
         (found("dmarc=pass header.from=far.example", "mx.elsewhere.example"), False),
         (b"", False),
     ],
