@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 
+from posthouse.address import AddressError, normal_domain, parse
 from posthouse.configuration.declaring import setting
 
 LISTENERS = ("transfer", "submission", "submissions", "lmtp")
+AT_CONNECT = ("blocked", "inside_only", "early_talker")  # before there are recipients
 _MODES = "Each table gives other modes for one "
 
 
@@ -105,10 +107,23 @@ def misnamed_modes(policy: Policy, networks: Collection[str]) -> Iterator[tuple[
                 yield keys, f"is no listener; there are {', '.join(LISTENERS)}"
             elif level == "network" and name not in networks:
                 yield keys, f"is not in [networks]; known there: {', '.join(sorted(networks)) or '-'}"
-            elif level == "mailing_list" and "@" not in name:
+            elif level == "mailing_list" and not _is(parse, name):
                 yield keys, "must be the posting address of a list, like garden@lists.example"
-            elif level == "domain" and "@" in name:
+            elif level == "domain" and not _is(normal_domain, name):
                 yield keys, "must be a domain, like lists.example"
             for check in modes:
                 if check not in checks:
                     yield (*keys, check), f"is no check; known: {', '.join(checks)}"
+                elif check in AT_CONNECT and level in ("domain", "mailing_list"):
+                    yield (
+                        (*keys, check),
+                        "is decided before there are recipients: set it in [policy] itself",
+                    )
+
+
+def _is(reads: Callable[[str], object], text: str) -> bool:
+    try:
+        reads(text)
+    except AddressError:
+        return False
+    return True

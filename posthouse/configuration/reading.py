@@ -73,13 +73,18 @@ class _Reader:
         self.complaints.append(f"{self.path}, line {self.line(keys)}: {'.'.join(keys)} {rule}")
 
     def line(self, keys: tuple[str, ...]) -> int:
-        """The line a key stands on: tomllib does not tell, so look for it below its table's heading."""
+        """The line a key stands on, else what it is missing in: tomllib does not tell, so look for them."""
+        found = (self._line(keys[:count]) for count in range(len(keys), 0, -1))
+        return next((line for line in found if line), 1)
+
+    def _line(self, keys: tuple[str, ...]) -> int:
+        """The line of a heading, or of a key below its table's heading; 0 where there is none."""
         table = ""
         for number, line in enumerate(self.lines, 1):
             heading = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(#.*)?$", line)
             if heading:
                 table = heading[1].replace('"', "").replace(" ", "")
-                if table == ".".join(keys):
+                if table == ".".join(keys).replace(" ", ""):
                     return number
                 continue
             key = re.match(r"\s*([\w.\-\"]+)\s*=", line)
@@ -87,7 +92,7 @@ class _Reader:
                 full = f"{table}.{key[1]}" if table else key[1]
                 if full.replace('"', "") == ".".join(keys):
                     return number
-        return 1
+        return 0
 
     def section(self, kind: type[Any], values: dict[str, Any], above: tuple[str, ...]) -> Any:
         """One table as its dataclass."""

@@ -82,9 +82,12 @@ def origin_of(name: str) -> str:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         try:
-            return PROVEN + normal_domain(text)
+            domain = normal_domain(text)
         except AddressError as error:
             raise EncounterError(f"{name!r} is neither an address, nor a network, nor a domain") from error
+        if domain.rpartition(".")[2].isdigit():  # no top-level domain is a number (RFC 3696 §2)
+            raise EncounterError(f"{name!r} is neither an address, nor a network, nor a domain") from None
+        return PROVEN + domain
     origin = network_of(str(network.network_address))
     if not network.subnet_of(ipaddress.ip_network(origin)):  # type: ignore[arg-type]
         raise EncounterError(f"{name} is larger than what is remembered as one network; name {origin}, or a part of it")

@@ -33,8 +33,8 @@ def complaints(file: Path | None, chosen: Configuration) -> Iterator[str]:
         inside = sorted(chosen.data.iterdir())[:_MOST_LOOKED_AT]
     except OSError:  # not made yet, or not ours to look at
         return
-    wanted = pwd.getpwnam(chosen.user).pw_uid if chosen.user and _exists(chosen.user) else os.geteuid()
-    if owner != wanted:
+    wanted = _uid(chosen.user) if chosen.user else os.geteuid()
+    if owner != wanted and wanted >= 0:
         yield (
             f"{chosen.data} belongs to {_name(owner)}, the service runs as {_name(wanted)}: "
             f"chown -R {_name(wanted)}: {chosen.data}"
@@ -70,19 +70,26 @@ def hindrances(chosen: Configuration) -> Iterator[str]:
             return
 
 
+def unknown_users(chosen: Configuration) -> Iterator[str]:
+    """A sentence for each user of the settings whom this machine does not know."""
+    for setting, user in (("user", chosen.user), ("pipes.user", chosen.pipes.user)):
+        if user and _uid(user) < 0:
+            yield f"{setting}: there is no user {user!r} on this machine: useradd --system {user}"
+
+
 def give_to_service(path: Path, chosen: Configuration) -> None:
     """Let a folder that root made belong to the user that the service runs as, when there is one."""
-    if os.geteuid() == 0 and chosen.user and _exists(chosen.user):
+    if os.geteuid() == 0 and chosen.user and _uid(chosen.user) >= 0:
         entry = pwd.getpwnam(chosen.user)
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _exists(user: str) -> bool:
+def _uid(user: str) -> int:
+    """-1 for a user who is not there."""
     try:
-        pwd.getpwnam(user)
+        return pwd.getpwnam(user).pw_uid
     except KeyError:
-        return False
-    return True
+        return -1
 
 
 def _name(uid: int) -> str:

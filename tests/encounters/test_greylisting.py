@@ -102,6 +102,6 @@ def test_an_operator_lets_in_and_forgets_networks_and_domains(database: Configur
     assert [one.state for one in strangers.listing(3_000, origin="192.0.2.1")] == ["waiting"]
     assert strangers.forget("far.example") == 2
     assert strangers.forget("") == 0
-    for bad in ("10.0.0.0/8", "no domain"):
+    for bad in ("10.0.0.0/8", "no domain", "300.1.1.1"):
         with pytest.raises(EncounterError):
             strangers.let_in(bad, 1_000, UNTIL)

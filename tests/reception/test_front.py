@@ -319,7 +319,10 @@ def test_the_command_writes_the_same_files_and_asks_as_the_others_do(house: Conf
     again = CliRunner().invoke(maps.maps, ["write", "exim", str(tmp_path / "x")])
     assert "nothing changed" in again.output
     asked = CliRunner().invoke(maps.maps, ["ask", "recipients", GARDEN])
-    assert asked.output == "OK OK\n"
+    assert (asked.output, asked.exit_code) == ("OK OK\n", 0)
+    nobody = CliRunner().invoke(maps.maps, ["ask", "recipients", "nobody@lists.example"])
+    assert (nobody.output, nobody.exit_code) == ("NOTFOUND\n", 3)
+    assert CliRunner().invoke(maps.maps, ["ask", "recipient", GARDEN]).exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,27 @@ def complaint(folder: Path, text: str) -> str:
         ('hostname = "a\n', "is not TOML"),
         ("[limits]\nhard_errors = 1\n", "line 2: limits.hard_errors must not be below soft_errors"),
         ("[limits]\nidle_seconds = true\n", "line 2: limits.idle_seconds must be a number, not True"),
+        ('\n[policy.domain."a b"]\nspf = "tag"\n', "line 2: policy.domain.a b must be a domain"),
+        ('[policy.mailing_list."@x"]\nspf = "tag"\n', "must be the posting address of a list"),
+        ('[policy.domain."a.example"]\nblocked = "tag"\n', "line 2: policy.domain.a.example.blocked is decided"),
+        ('[policy.mailing_list."g@a.example"]\nearly_talker = "tag"\n', "policy.mailing_list.g@a.example.early"),
+        ('\n[scanners.spam]\nkind = "spamd"\n', "line 2: scanners.spam.servers must name at least one server"),
+        ('\n[dns_lists.x]\nzone = "x.example"\ncodes = { "127" = 1.0 }\n', "line 4: dns_lists.x.codes.127 must"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_obeyed_is_refused_with_line_and_reason(tmp_path: Path, text: str, said: str) -> None:
     assert said in complaint(tmp_path, text)
+
+
+def test_users_that_this_machine_does_not_know_are_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "posthouse.toml").write_text(
+        'data_directory = "data"\nuser = "no-such-one"\n[pipes]\nuser = "nor-this"\n', encoding="utf-8"
+    )
+    said = checked(tmp_path).stderr
+    assert "Warning: user: there is no user 'no-such-one' on this machine: useradd --system no-such-one\n" in said
+    assert "Warning: pipes.user: there is no user 'nor-this'" in said
+    assert "belongs to" not in said
 
 
 def test_every_complaint_is_told_at_once(tmp_path: Path) -> None:

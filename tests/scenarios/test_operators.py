@@ -52,6 +52,18 @@ def test_a_message_is_tried_at_once_when_the_operator_says_so(house: House, outs
     assert house.runs("queue", "list").stdout == "The queue is empty.\n"
 
 
+def test_what_is_no_destination_and_what_nothing_waits_for_is_said(house: House) -> None:
+    for word in ("", "no domain", "a..example"):
+        refused = house.runs("queue", "suspend", word)
+        assert refused.exit_code == 2 and f"{word!r} is no destination" in refused.stderr
+    assert answer(house, "queue", "list")["suspended"] == []
+    for word in ("zzz.example", "1zzzzzzzzz"):
+        assert house.runs("queue", "retry", word).exit_code in (2, 3)
+    assert house.runs("queue", "retry").stdout == "0 deliveries are due now.\n"
+    assert house.runs("queue", "suspend", "BÜCHER.example").stdout.startswith("xn--bcher-kva.example is suspended.")
+    assert house.runs("queue", "resume", "bücher.example").exit_code == 0
+
+
 def test_a_suspended_destination_gets_nothing_until_it_is_resumed(house: House, outside: Outside) -> None:
     assert house.runs("queue", "suspend", BACKED_UP, "--reason", "they move house").exit_code == 0
     outside.posts(ANA, DAN, "One")

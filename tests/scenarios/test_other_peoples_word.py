@@ -106,6 +106,8 @@ def test_a_list_that_lists_everybody_refuses_nobody_and_the_operator_is_told(lis
     assert result.exit_code == 4 and states == {"one": False, "two": False, "good": True}
     asked = json.loads(listed.runs("dns-lists", "ask", "127.0.0.66", "--json").stdout)
     assert asked["hits"] == [] and set(asked["silent"]) == {"one.bl.example", "two.bl.example"}
+    nonsense = listed.runs("dns-lists", "ask", "300.1.1.1")
+    assert nonsense.exit_code == 2 and "neither an address nor a domain" in nonsense.stderr
 
 
 def test_when_no_list_answers_mail_goes_on(listed: House) -> None:

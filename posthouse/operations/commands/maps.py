@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from posthouse.operations.output import answers, json_option, say_json
+from posthouse.operations.output import NOT_FOUND, OK, UNAVAILABLE, USAGE, answers, json_option, say_json
+
+_EXITS = {"NOTFOUND": NOT_FOUND, "TEMP": UNAVAILABLE, "PERM": USAGE}
 
 
 @click.group()
@@ -42,7 +44,10 @@ def write(kind: str, folder: Path, as_json: bool) -> None:
 @json_option
 @answers
 def ask(table: str, key: str, as_json: bool) -> None:
-    """Ask a map as Postfix or Exim would: recipients, domains, transport, addresses, aliases, replies."""
+    """Ask a map as Postfix or Exim would: recipients, domains, transport, addresses, aliases, replies.
+
+    Ends with 3 for NOTFOUND, with 4 for TEMP, and with 2 for PERM: there is no such map.
+    """
     import asyncio
     import time
 
@@ -63,3 +68,4 @@ def ask(table: str, key: str, as_json: bool) -> None:
         say_json({"status": status, "text": text})
     else:
         click.echo(f"{status} {text}".rstrip())
+    raise click.exceptions.Exit(_EXITS.get(status, OK))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from posthouse.operations.output import OK, UNAVAILABLE, answers, json_option, moment, now_ms, say_json, table
+from posthouse.operations.output import OK, UNAVAILABLE, answers, fail, json_option, moment, now_ms, say_json, table
 
 if TYPE_CHECKING:
     from posthouse.reception.blocklists import Blocklists
@@ -51,20 +52,19 @@ def check(as_json: bool) -> None:
 @answers
 def ask(whom: str, as_json: bool) -> None:
     """Tell what the lists say of a client's address or of a sender's domain."""
-    import ipaddress
     import time
 
     from posthouse import configuration
     from posthouse.reception.policy.facts import Listing
 
+    kind = _kind(whom)
+
     async def asked(lists: Blocklists) -> Listing:
         deadline = asyncio.get_running_loop().time() + configuration.active().evidence.deadline
-        try:
-            ipaddress.ip_address(whom)
-        except ValueError:
-            return await lists.of_domain(whom, deadline)
-        return await lists.of_address(whom, deadline)
+        return await (lists.of_address if kind == "address" else lists.of_domain)(whom, deadline)
 
+    if not configuration.active().dns_lists:
+        fail("the configuration names no DNS list")
     found = asyncio.run(_with_lists(asked, time.time))
     if as_json:
         say_json({"whom": whom, "weight": found.weight, "hits": found.hits, "silent": found.silent})
@@ -73,6 +73,21 @@ def ask(whom: str, as_json: bool) -> None:
     table(("ZONE", "CODE", "WEIGHT", "SAYS"), rows, f"No list knows {whom}.")
     if found.silent:
         click.echo(f"Silent, or not believed: {', '.join(found.silent)}; see `posthouse dns-lists check`.")
+
+
+def _kind(whom: str) -> str:
+    """`address` or `domain`; the end with a sentence for what is neither."""
+    import ipaddress
+
+    from posthouse.address import AddressError, normal_domain
+
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(whom)
+        return "address"
+    with contextlib.suppress(AddressError):
+        if not normal_domain(whom).rpartition(".")[2].isdigit():  # no top-level domain is a number (RFC 3696 §2)
+            return "domain"
+    return fail(f"{whom!r} is neither an address nor a domain", 2)
 
 
 async def _with_lists(act: Callable[[Blocklists], Awaitable[Found]], clock: Callable[[], float]) -> Found:

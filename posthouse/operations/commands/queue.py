@@ -70,9 +70,11 @@ def retry(name: str | None) -> None:
     if name is None:
         count = operator.retry()
     elif "." in name or identity.id_of(name) is None:
-        count = operator.retry(destination=name)
+        count = operator.retry(destination=_destination(name))
     else:
         count = operator.retry(item=_item(name))
+    if name is not None and not count:
+        fail(f"nothing waits for {name}, or it is being tried right now", 3)
     click.echo(f"{count} deliveries are due now.")
 
 
@@ -84,6 +86,7 @@ def suspend(destination: str, reason: str) -> None:
     """Stop delivering to a destination (a domain) until it is resumed. Nothing is lost; its mail waits."""
     from posthouse.queue import suspension
 
+    destination = _destination(destination)
     suspension.suspend_by_name(destination, reason, now_ms())
     click.echo(f"{destination} is suspended. To go on: posthouse queue resume {destination}")
 
@@ -95,6 +98,7 @@ def resume(destination: str) -> None:
     """Deliver to a suspended destination again."""
     from posthouse.queue import suspension
 
+    destination = _destination(destination)
     if not suspension.resume(destination, now_ms()):
         fail(f"{destination} is not suspended", 3)
     click.echo(f"{destination} is resumed.")
@@ -112,6 +116,16 @@ def return_(name: str) -> None:
     if not count:
         fail(f"{name} is not in the queue", 3)
     click.echo(f"{count} recipients given up; the sender is told.")
+
+
+def _destination(name: str) -> str:
+    """The one spelling of a destination, or the end with a sentence."""
+    from posthouse.address import AddressError, normal_domain
+
+    try:
+        return normal_domain(name.strip().lower())
+    except AddressError as error:
+        fail(f"{name!r} is no destination, which is the domain behind the @ of recipients: {error}", 2)
 
 
 def _item(name: str) -> int:

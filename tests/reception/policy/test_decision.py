@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posthouse.configuration import MODES, Policy
-from posthouse.configuration.policy import LISTENERS
+from posthouse.configuration.policy import AT_CONNECT, LISTENERS
 from posthouse.reception.policy.checks import CHECKS, NAMES
 from posthouse.reception.policy.decision import Decision, Verdict, judge, tags, together
 from posthouse.reception.policy.facts import Facts, Visit
-from posthouse.reception.policy.question import Check, Rules
+from posthouse.reception.policy.question import CONNECT, Check, Rules
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
 
@@ -130,3 +130,7 @@ def test_a_decision_remembers_what_it_worked_out() -> None:
     policy = dataclasses.replace(Policy(), domain={DOMAIN: {"spf": "refuse"}})
     stance = decided(policy).stance("transfer", "stranger")
     assert stance.plan(DOMAIN) is stance.plan("LISTS.example")
+
+
+def test_the_file_knows_which_checks_are_decided_before_there_are_recipients() -> None:
+    assert set(AT_CONNECT) == {check.name for check in CHECKS if check.stage == CONNECT}
