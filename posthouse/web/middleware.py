@@ -148,14 +148,21 @@ def _trusted(address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv
     return any(found in network for network in networks)
 
 
+def _bare(hop: str) -> str:
+    """The address of a hop, without the port that some proxies write: each would count as a visitor of its own."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0][:64]
+    return (hop.partition(":")[0] if hop.count(":") == 1 else hop)[:64]
+
+
 def believe_proxies(meta: dict[str, Any]) -> None:
     """Take who asked, and how, from X-Forwarded-* when a trusted proxy says it; drop those fields from anybody else."""
     networks = _networks(tuple(active().hosts(active().web.trusted_proxies)))
     if networks and _trusted(meta.get("REMOTE_ADDR", ""), networks):
         chain = [part.strip() for part in meta.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
         for hop in reversed(chain):  # the nearest hop that is no proxy of ours is the client
-            meta["REMOTE_ADDR"] = hop.strip("[]")[:64]
-            if not _trusted(hop, networks):
+            address = meta["REMOTE_ADDR"] = _bare(hop)
+            if not _trusted(address, networks):
                 break
         scheme = meta.get("HTTP_X_FORWARDED_PROTO", "").split(",")[-1].strip().lower()
         if scheme in ("http", "https"):

@@ -126,6 +126,20 @@ def test_a_trusted_proxy_says_who_asked_and_how(quick_site: Neighbourhood) -> No
     assert meta["wsgi.url_scheme"] == "https"
 
 
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [("203.0.113.9:40123", "203.0.113.9"), ("[2001:db8::9]:40123", "2001:db8::9"), ("[2001:db8::9]", "2001:db8::9"),
+     ("2001:db8::9", "2001:db8::9"), ("203.0.113.9, 198.51.100.1:8080", "203.0.113.9"), ("unknown", "unknown")],
+)  # fmt: skip
+def test_the_port_that_a_proxy_writes_is_no_part_of_the_address(
+    quick_site: Neighbourhood, said: str, address: str
+) -> None:
+    quick_site.changes(web_trusted_proxies=["192.0.2.0/28", "198.51.100.1/32"])
+    meta = asked(HTTP_X_FORWARDED_FOR=said).META
+    believe_proxies(meta)
+    assert meta["REMOTE_ADDR"] == address
+
+
 def test_assets_are_kept_for_good_under_the_name_of_their_content(quick_site: Neighbourhood) -> None:
     client = quick_site.as_("stranger")
     page = client.get("/").content.decode()
