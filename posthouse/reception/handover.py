@@ -185,7 +185,9 @@ class Ending:
             if len(self.shares) == 1:
                 raise
             _log.exception("A part of a message was not kept for a fault of ours")
-            return self.transaction.talk.no("acceptance", catalogue.TEMPORARILY_UNAVAILABLE, reason="a fault of ours")
+            return self.transaction.talk.no_to(
+                [one.address for one in people], "acceptance", catalogue.TEMPORARILY_UNAVAILABLE, "a fault of ours"
+            )
 
     def _learn(self, gathering: Gathering, remarks: list[str]) -> None:
         """The message is ours for somebody at least; `remarks`: the checks that were written down of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 from posthouse import maillog
 from posthouse.content.spool import Spool
@@ -14,6 +14,7 @@ from posthouse.reception.policy.checks import flood
 from posthouse.reception.policy.decision import ACCEPT, CLEAR, DEFER, REFUSE, Stance, Verdict, judge
 from posthouse.reception.policy.facts import Facts, Visit
 from posthouse.reception.scanners import Escort
+from posthouse.reception.share import MOST_TOLD
 from posthouse.reception.transaction import Transaction
 from posthouse.smtp import catalogue
 from posthouse.smtp.reply import Reply
@@ -132,7 +133,7 @@ class Conversation:
 
     def refused(self, stage: str, reply: Reply, text: str) -> None:
         """The engine said no: for the maillog."""
-        self.note(stage, reply, "", text)
+        self.no(stage, reply, reason=text)
 
     def unknown(self, line: str) -> MaybeReply:
         """A command that nobody knows: a milter may have words of its own for it."""
@@ -211,8 +212,15 @@ class Conversation:
     # -- saying no ------------------------------------------------------------------------------------------------
 
     def no(self, stage: str, reply: Reply, recipient: str = "", reason: str = "") -> Reply:
-        """Say no, and write it down."""
-        self.note(stage, reply, recipient, reason)
+        """Say no, and write it down; about a whole message for those who would have got it."""
+        if recipient or self._open is None or stage not in _WHOLE:
+            return self.no_to([recipient], stage, reply, reason)
+        return self.no_to(self._open.facts.recipients, stage, reply, reason)
+
+    def no_to(self, recipients: Sequence[str], stage: str, reply: Reply, reason: str) -> Reply:
+        """Say no to these, each with an event: whoever looks for mail that did not come knows its recipient."""
+        for recipient in recipients[:MOST_TOLD] or [""]:
+            self.note(stage, reply, recipient, reason)
         return reply
 
     def denied(self, stage: str, verdict: Verdict, recipient: str, found: str = "") -> Reply:
@@ -232,6 +240,9 @@ class Conversation:
 
     def _said(self, reply: Reply) -> str:
         return str(reply.softened() if self.desk.soft else reply)
+
+
+_WHOLE = ("data", "content", "acceptance")  # stages at which no is said to a message
 
 
 async def _answered(escort: Escort, line: str) -> Reply:

@@ -125,7 +125,7 @@ class Share:
         try:
             done = await finished(self.content, facts.scans, talk.desk.configuration, facts.visit.role != RELAY)
         except StorageFull as trouble:
-            return talk.no("acceptance", catalogue.STORAGE_FULL, reason=str(trouble))
+            return talk.no_to([one.address for one in taken], "acceptance", catalogue.STORAGE_FULL, str(trouble))
         self.content, self.above, self.below = done.content, done.prefix, done.below
         try:
             people = await self._edited(taken, done)

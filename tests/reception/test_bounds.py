@@ -53,6 +53,20 @@ def test_too_many_hops_is_a_loop(opens: Opener) -> None:
     assert len(queued()) == 1
 
 
+def test_whoever_looks_for_a_message_that_was_refused_whole_finds_it_by_its_recipient(opens: Opener) -> None:
+    station = opens(limits={"hops": 5, "header_count": 20})
+    talker = guest(station)
+    for content in (b"Received: from a by b\r\n" * 6 + LETTER, b"X-Many: x\r\n" * 25 + LETTER):
+        talker.envelope(GARDEN, "postmaster@lists.example")
+        talker.content(content, 55)
+    talker.envelope(GARDEN)
+    talker.says("MAIL FROM:<ana@far.example>", 503)  # a slip, no fate of the message
+    station.stop()
+    found = [(event["address"], event["reply"][:9]) for event in events() if event["stage"] != "mail"]
+    both = (GARDEN, "postmaster@lists.example")
+    assert found == [(one, code) for code in ("554 5.4.6", "552 5.3.4") for one in both]
+
+
 def test_a_loop_is_seen_in_a_large_message_too(opens: Opener) -> None:
     station = opens(limits={"hops": 5})
     talker = guest(station)
