@@ -84,6 +84,29 @@ def page(
 
 
 @dataclass(frozen=True, slots=True)
+class Somebody:
+    """An address on one list. `roles`: each role it has, with the moderation action of that membership ("": the
+    list's); `member`: what it wants as a member, None when it is none."""
+
+    address: str
+    display_name: str
+    roles: Mapping[str, str]
+    member: Subscription | None
+
+
+def somebody(pk: int, address: str) -> Somebody | None:
+    """Who an address is on the list with this number; None when it has no role there. Raises BadAddress."""
+    found = Membership.objects.select_related("mailing_list__domain", "address__account")
+    rows = list(found.filter(mailing_list_id=pk, address__key=roster.key(address)).order_by("role"))
+    if not rows:
+        return None
+    own, member = rows[0].address, next((row for row in rows if row.role == MEMBER), None)
+    site = SitePreferences.objects.filter(pk=1).first() if member else None
+    wants = _subscription(member, member.address.account, site) if member else None
+    return Somebody(own.original, own.display_name, {row.role: row.moderation_action for row in rows}, wants)
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """One membership of an account. `own`: what it says itself (None: as for all lists); `holds`: what is so now."""
 

@@ -298,9 +298,9 @@ class Pending(models.Model):
 
     digest = models.CharField(max_length=64, unique=True)
     mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE)
-    act = models.CharField(max_length=8)  # join leave invite command
+    act = models.CharField(max_length=8)  # join leave invite command move
     waits_for = models.CharField(max_length=9, default="address")  # whose word is needed: address or moderator
-    details = models.TextField(blank=True, default="")  # JSON: preferences of who joins, commands to obey
+    details = models.TextField(blank=True, default="")  # JSON: preferences of who joins, commands to obey, who moves
     address = models.CharField(max_length=320)  # key
     original = models.CharField(max_length=320, default="")  # as its owner writes it
     display_name = models.CharField(max_length=255, default="")

@@ -10,6 +10,7 @@ from posthouse.directory import accounts, addresses, belonging
 from posthouse.directory.accounts import AccountFacts
 from posthouse.directory.errors import BadAddress as NoAddress
 from posthouse.directory.models import Address
+from posthouse.lists import relocating
 from posthouse.lists.errors import BadAddress, ListError
 from posthouse.lists.models import MEMBER, OWNER, MailingList, Membership, Pending
 
@@ -68,12 +69,8 @@ def move(account_id: int, number: int, address: str, by: str, now: int) -> str:
             raise ListError("this is not an address of your account")
         if wanted.pk == found.address_id:
             return found.mailing_list.address
-        before = found.address.original
-        fresh = {"bounces": 0, "bounce_score": 0.0, "last_bounce": "", "last_bounce_at": None}  # of the old address
-        Membership.objects.filter(pk=found.pk).update(address=wanted, **fresh)
-        name = found.mailing_list.address
-        maillog.subscription(now, 0, name, wanted.original, f"takes the place of {before}", by)
-        return name
+        relocating.put(found, wanted, by, now)
+        return found.mailing_list.address
 
 
 @dataclass(frozen=True, slots=True)

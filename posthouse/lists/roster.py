@@ -188,7 +188,7 @@ def remove(mailing_list: int | str, address: str, role: str = MEMBER) -> bool:
     """Take an address off a list; False when it was not there. Raises NoSuchList, BadAddress."""
     with transaction():
         found = Membership.objects.filter(
-            mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address)
+            mailing_list_id=list_pk(mailing_list), role=role, address__key=key(address)
         ).first()
         return found is not None and found.delete()[0] > 0
 
@@ -196,7 +196,7 @@ def remove(mailing_list: int | str, address: str, role: str = MEMBER) -> bool:
 def remove_everywhere(address: str) -> list[str]:
     """Take an address off every list as member, owner and moderator; the lists it was on. Raises BadAddress."""
     with transaction():
-        found = Membership.objects.filter(address__key=_key(address)).select_related("mailing_list__domain")
+        found = Membership.objects.filter(address__key=key(address)).select_related("mailing_list__domain")
         removed = [row.mailing_list.address for row in found if row.delete()[0]]
     return sorted(set(removed))
 
@@ -213,7 +213,7 @@ def members(
 
 def find(address: str) -> list[MemberFacts]:
     """Every list and role an address has. Raises BadAddress."""
-    return _rows("a.key = %s AND l.removed_at IS NULL ORDER BY d.name, l.list_name, m.role", [_key(address)])
+    return _rows("a.key = %s AND l.removed_at IS NULL ORDER BY d.name, l.list_name, m.role", [key(address)])
 
 
 def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, **values: str | bool | None) -> bool:
@@ -222,7 +222,7 @@ def set_preferences(mailing_list: int | str, address: str, role: str = MEMBER, *
     if unknown:
         raise ListError(f"{', '.join(sorted(unknown))}: no preference of a member; known are {', '.join(PREFERENCES)}")
     with transaction():
-        rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=_key(address))
+        rows = Membership.objects.filter(mailing_list_id=list_pk(mailing_list), role=role, address__key=key(address))
         pks = list(rows.values_list("pk", flat=True))
         changed: dict[str, Any] = dict(values)
         if "delivery_status" in values:
@@ -351,7 +351,8 @@ def _facts(row: Mapping[str, Any], last: Mapping[str, str | bool]) -> MemberFact
     )
 
 
-def _key(address: str) -> str:
+def key(address: str) -> str:
+    """The key of an address as people write it. Raises BadAddress."""
     try:
         return parse(address.strip()).key
     except AddressError as error:

@@ -13,9 +13,9 @@ from posthouse.address import AddressError, parse
 from posthouse.database import transaction
 from posthouse.directory.models import Address
 from posthouse.directory.moments import moment
-from posthouse.lists import addresses, joining, notices, roster, siblings, tokens
+from posthouse.lists import addresses, joining, notices, relocating, roster, siblings, tokens
 from posthouse.lists.bans import ban_of
-from posthouse.lists.errors import BadAddress, JoiningClosed, NoSuchList, TokenSpent
+from posthouse.lists.errors import BadAddress, JoiningClosed, ListError, NoSuchList, TokenSpent
 from posthouse.lists.expressions import Patience
 from posthouse.lists.joining import JOIN, LEAVE, member_of
 from posthouse.lists.models import ACTIVE, MailingList, Pending
@@ -23,7 +23,7 @@ from posthouse.lists.named import naming
 from posthouse.lists.people_models import JoinAttempt
 from posthouse.lists.settings import items
 
-INVITE, COMMAND = "invite", "command"
+INVITE, COMMAND, MOVE = "invite", "command", "move"
 ADDRESS, MODERATOR = "address", "moderator"  # whose word a pending act waits for
 TOKEN_LIFE = timedelta(days=3)
 LIFE_OF_INVITATIONS = timedelta(days=30)
@@ -34,7 +34,7 @@ MOST_CONFIRMATIONS = 5  # to join or leave, mailed to one address in a day, of a
 MOST_COMMANDS = 10  # confirmations of commands of one address that are open
 MOST_WAITING = 2000  # requests of one list that wait for its moderators
 
-ASKED, ASKED_BEFORE, JOINED, LEFT, WAITS = "asked", "asked-before", "joined", "left", "waits"
+ASKED, ASKED_BEFORE, JOINED, LEFT, WAITS, MOVED = "asked", "asked-before", "joined", "left", "waits", "moved"
 ALREADY, NOT_A_MEMBER = "already-member", "not-a-member"
 _CONFIRMED_FIRST = ("confirm", "confirm_then_moderate")
 _MODERATED = ("moderate", "confirm_then_moderate")
@@ -44,8 +44,8 @@ _MODERATED = ("moderate", "confirm_then_moderate")
 class Confirmed:
     """What a confirmation did, or would do.
 
-    `act`: join, leave, invite (joins too) or command; `changed`: False when it was so already, or when it `waits` for a
-    moderator now; `commands`: the words that are to be obeyed; `by_moderator`: whose word the token stands for.
+    `act`: join, leave, invite (joins too), move or command; `changed`: False when it was so already, or when it `waits`
+    for a moderator now; `commands`: the words that are to be obeyed; `by_moderator`: whose word the token stands for.
     """
 
     list_address: str
@@ -123,6 +123,26 @@ def invite(mailing_list: int | str, address: str, name: str, now: int, *, by: st
         return _ask(row, INVITE, shown, key, name, now, 0, extra={"words": words.strip()[:2000]})
 
 
+def request_move(mailing_list: int | str, address: str, new: str, now: int, *, by: str) -> str:
+    """Ask the address `new` whether a member's mail shall go there: ASKED, ASKED_BEFORE, ALREADY, or MOVED at once
+    where it is known to be the same person's. `now` in milliseconds.
+
+    Raises NoSuchList, BadAddress, ListError: no such member, `new` is another member's, or it is banned.
+    """
+    with transaction():
+        row, shown, key = _asked(mailing_list, new)
+        member = relocating.standing_at(row, _asked(row.pk, address)[2])
+        if not relocating.is_free(row, member, key):
+            return ALREADY
+        there = member_of(row, key)
+        if there is not None and there.pk == member.pk:  # another verified address of the same account
+            relocating.relocate(row.pk, member.address.original, shown, by, now)
+            return MOVED
+        maillog.subscription(now, 0, row.address, shown, "asked to take the place of another address", by)
+        details = json.dumps({"from": member.address.key})
+        return _ask(row, MOVE, shown, key, "", now, 0, details)
+
+
 def refuse_closed(row: MailingList, key: str, invited: bool = False) -> None:
     """Raise JoiningClosed when this address cannot join the list, with the reason as a sentence."""
     if row.state != ACTIVE:
@@ -149,6 +169,8 @@ def confirm(token: str, now: int, *, by: str = "web", because: int = 0) -> Confi
         if pending.act == COMMAND:
             return _confirmed(pending, True)
         Address.objects.filter(key=key, account__isnull=False, verified_at=None).update(verified_at=moment(now))
+        if pending.act == MOVE:
+            return _confirmed(pending, _moved(pending, now, by))
         if pending.act == INVITE:
             refuse_closed(row, key, invited=True)
             return _confirmed(pending, joining.join(row, shown, pending.display_name, now, by, because))
@@ -158,6 +180,15 @@ def confirm(token: str, now: int, *, by: str = "web", because: int = 0) -> Confi
             row, pending.act, shown, key, pending.display_name, now, by, because, pending.details
         )  # fmt: skip
         return _confirmed(pending, done in (JOINED, LEFT), done == WAITS)
+
+
+def _moved(pending: Pending, now: int, by: str) -> bool:
+    try:
+        return relocating.relocate(
+            pending.mailing_list_id, json.loads(pending.details)["from"], pending.original, by, now
+        )
+    except ListError as error:  # somebody left, joined or was banned meanwhile
+        raise JoiningClosed(str(error)) from error
 
 
 def decide(pending: Pending, now: int, by: str, because: int = 0) -> bool:

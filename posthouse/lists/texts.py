@@ -35,6 +35,7 @@ NAMES: Mapping[str, str] = {
     "confirm-invite": "list:user:action:invite",
     "confirm-join": "list:user:action:subscribe",
     "confirm-leave": "list:user:action:unsubscribe",
+    "confirm-move": "list:user:action:move",
     "autoresponse": "list:user:notice:autoresponse",
     "digest-masthead": "list:member:digest:masthead",
     "discarded": "list:admin:notice:discarded",

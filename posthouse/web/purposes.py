@@ -33,6 +33,7 @@ PURPOSES: Final = {
     "confirm-invite": _("To who is invited: answer it to join."),
     "confirm-join": _("To who asks to join: was it you?"),
     "confirm-leave": _("To who asks to leave: was it you?"),
+    "confirm-move": _("To the new address of a member: shall the mail of the list go there?"),
     "already-member": _("To a member who asks to join."),
     "autoresponse": _("The automatic answer, where the list gives one."),
     "closed": _("To who cannot join by themselves."),

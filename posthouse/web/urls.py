@@ -15,6 +15,7 @@ from posthouse.web.views import (
     held_links,
     joining,
     lists,
+    member,
     members,
     message,
     office,
@@ -36,6 +37,20 @@ class AddressConverter:
     def to_python(self, value: str) -> str:
         """Lists are found by their address in lower case."""
         return value.lower()
+
+    def to_url(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+class PersonConverter:
+    """The address of somebody, as it stands in a path: a local part may hold nearly everything (RFC 5322 §3.4.1)."""
+
+    regex = r"[^\x00-\x1f\x7f]{1,320}@[^/\s@\x00-\x1f\x7f]{1,255}"
+
+    def to_python(self, value: str) -> str:
+        """As it was written."""
+        return value
 
     def to_url(self, value: str) -> str:
         """As it is."""
@@ -91,6 +106,7 @@ class NumberConverter(YearConverter):
 
 
 register_converter(AddressConverter, "address")
+register_converter(PersonConverter, "person")
 register_converter(KeyConverter, "key")
 register_converter(YearConverter, "year")
 register_converter(MonthConverter, "month")
@@ -122,6 +138,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_LIST}settings/<slug:name>/", settings.area),
     path(f"{_LIST}members/", members.members),
     path(f"{_LIST}members/table.csv", members.table),
+    path(f"{_LIST}members/<person:person>/", member.member),
     path(f"{_LIST}requests/", gate.requests),
     path(f"{_LIST}bans/", gate.bans_and_rules),
     path(f"{_LIST}templates/", wordings.overview),

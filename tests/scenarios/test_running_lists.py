@@ -202,3 +202,38 @@ def test_accounts_are_listed_and_their_addresses_and_rights_changed(house: House
     assert house.runs("accounts", "remove-address", ANA).exit_code == 1  # the last one stays
     assert house.runs("accounts", "show", EVE).exit_code == 3
     assert answer(house, "accounts", "trust", ANA)["is_trust"]
+
+
+def test_a_member_moves_to_another_address_at_once_or_when_it_has_answered(house: House, outside: Outside) -> None:
+    home = "ana.lima@far.example"
+    house.has_list(GARDEN, members=[ANA, BEN])
+    assert house.runs("members", "set", GARDEN, BEN, "hide_address=yes").exit_code == 0
+    assert answer(house, "members", "move", GARDEN, ANA, home)["done"] == "moved"
+    assert house.runs("members", "move", GARDEN, home, BEN).exit_code == 1
+    assert house.runs("members", "move", GARDEN, EVE, ANA).exit_code == 1
+
+    new = "ben.okafor@far.example"
+    assert "is asked" in house.runs("members", "move", GARDEN, BEN, new, "--ask").stdout
+    house.settles()
+    [(_, asked)] = outside.copies_for(new)
+    assert BEN not in str(asked) and [one.address for one in roster.members(GARDEN)] == [home, BEN]
+    outside.posts(new, str(asked["reply-to"]).strip("<>"), f"Re: {asked['subject']}")
+    house.settles()
+    assert [(one.address, one.hide_address) for one in roster.members(GARDEN)] == [(home, False), (new, True)]
+
+    outside.taken.clear()
+    outside.posts(OWEN, GARDEN, "Hello")
+    house.settles()
+    assert outside.copies_for(home) and outside.copies_for(new)
+    assert not outside.copies_for(ANA) and not outside.copies_for(BEN)
+
+
+def test_a_list_is_shown_as_its_owner_writes_it(house: House) -> None:
+    house.has_list(GARDEN, members=[ANA], autoresponse_grace_period="12h", emergency="yes", footer="One\nTwo")
+    shown = house.runs("lists", "show", GARDEN).stdout.splitlines()
+    for line in ("autoresponse_grace_period = 12h", "emergency = yes", "list id: garden.lists.example",
+                 "last post at: never", "moderators: none"):  # fmt: skip
+        assert line in shown
+    assert shown[shown.index("footer = One") + 1] == "    Two"
+    assert not [line for line in shown if line.startswith("pk") or line.endswith(("None", "True", "False"))]
+    assert answer(house, "lists", "show", GARDEN)["pk"]

@@ -22,8 +22,8 @@ from tests.people import ANA, BEN, CLEO, DOMAIN, EVE, GARDEN, OWEN
 from tests.web.neighbourhood import BOARD, Neighbourhood
 
 DESK = f"/lists/{GARDEN}/"
-PAGES = ("settings/", "settings/postings/", "members/", "members/?q=ana", "members/?role=owner", "requests/", "bans/",
-         "templates/", "templates/list:user:notice:welcome/", "manage/")  # fmt: skip
+PAGES = ("settings/", "settings/postings/", "members/", "members/?q=ana", "members/?role=owner", f"members/{ANA}/",
+         "requests/", "bans/", "templates/", "templates/list:user:notice:welcome/", "manage/")  # fmt: skip
 
 
 def now() -> int:
@@ -83,6 +83,7 @@ def test_a_setting_is_changed_and_a_wrong_one_is_said_at_its_field_and_nothing_c
     answer = client.post(f"{DESK}settings/postings/", {"max_message_size": "lots", "emergency": "yes"})
     page = answer.content.decode()
     assert answer.status_code == 422 and 'id="max_message_size-wrong"' in page and 'value="lots"' in page
+    assert page.count("Largest posting (KB): max_message_size is a whole number") == 2  # above, and at its field
     assert creation.show(GARDEN).settings["emergency"] is False
     answer = client.post(f"{DESK}settings/postings/", {"max_message_size": "77", "emergency": "yes"})
     assert "2 settings were changed" in answer.content.decode()

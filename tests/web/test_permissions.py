@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.people import DOMAIN, GARDEN
+from tests.people import ANA, DOMAIN, GARDEN
 from tests.web.neighbourhood import BOARD, DIARY, Neighbourhood
 
 ROLES = ("stranger", "eve", "ana", "mona", "owen", "root")
@@ -60,6 +60,8 @@ TABLE |= {
     "/options/addresses/nonsense/": {**dict.fromkeys(ROLES, 410), "stranger": 302},
     f"/archives/{GARDEN}/mbox": OPEN, f"/archives/{BOARD}/mbox": BOARD_READERS, f"/archives/{DIARY}/mbox": NOBODY,
     f"/lists/{GARDEN}/members/table.csv": OWNERS, f"/lists/{BOARD}/members/table.csv": OWNERS,
+    f"/lists/{GARDEN}/members/{ANA}/": OWNERS, f"/lists/{BOARD}/members/{ANA}/": STAFF,
+    f"/lists/{BOARD}/members/nobody@far.example/": {**NOBODY, "stranger": 302},
     **dict.fromkeys(("/site/", "/site/people/", "/site/bans/", "/site/templates/"), FOUNDERS),
     f"/site/domains/{DOMAIN}/": FOUNDERS,
     "/site/domains/nowhere.example/": {**NOBODY, "stranger": 302},

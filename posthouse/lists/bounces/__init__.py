@@ -12,7 +12,7 @@ nobody can guess. What our own delivery saw of a copy needs no such proof.
 from __future__ import annotations
 
 from posthouse.lists.bounces.intake import take
-from posthouse.lists.bounces.standing import Standing, read_restart, restart, standings, why
+from posthouse.lists.bounces.standing import Standing, read_restart, restart, standing, standings, why
 from posthouse.lists.bounces.stopping import periodic
 
-__all__ = ["Standing", "periodic", "read_restart", "restart", "standings", "take", "why"]
+__all__ = ["Standing", "periodic", "read_restart", "restart", "standing", "standings", "take", "why"]

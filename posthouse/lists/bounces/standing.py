@@ -51,6 +51,12 @@ def why(mailing_list: int | str, address: str) -> Standing | None:
     return _standing(member) if member else None
 
 
+def standing(mailing_list: int | str, address: str) -> Standing | None:
+    """How a member stands; None when the address is none. Raises NoSuchList, BadAddress."""
+    member = _rows().filter(mailing_list_id=list_pk(mailing_list), address__key=_key(address)).first()
+    return _standing(member) if member else None
+
+
 def restart(mailing_list: int | str, address: str, by: str, now: int) -> bool:
     """Begin delivery again to a member whom bounces stopped, with a clean slate; False when they had not.
 

@@ -134,6 +134,17 @@ def written_duration(seconds: int) -> str:
     return written or "0"
 
 
+def written(setting: Setting, value: object) -> str:
+    """A value as its owner writes it; of a secret nothing."""
+    if setting.kind == BOOL:
+        return "yes" if value else "no"
+    if setting.kind == DURATION and isinstance(value, int):
+        return written_duration(value)
+    if setting.kind == DECIMAL:
+        return f"{value:g}"
+    return "" if setting.kind == SECRET else str(value)
+
+
 def _words(setting: Setting, text: str) -> str:
     try:
         text.encode("utf-8")

@@ -7,7 +7,7 @@ import time
 
 import click
 
-from posthouse.operations.output import REFUSED, answers, fail, json_option, plain, say_json, table
+from posthouse.operations.output import REFUSED, answers, fail, json_option, plain, printable, say_json, table
 
 
 @click.group()
@@ -64,9 +64,28 @@ def show(address: str, as_json: bool) -> None:
         value = plain(getattr(found, item.name))
         if isinstance(value, dict):
             for name, setting in value.items():
-                click.echo(f"{name} = {setting}")
-        else:
-            click.echo(f"{item.name}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+                click.echo(f"{name} = {_shown(_written(name, setting))}".rstrip())
+        elif item.name != "pk":  # which only programs want: --json has it
+            click.echo(f"{item.name.replace('_', ' ')}: {_shown(value)}".rstrip())
+
+
+def _shown(value: object) -> str:
+    """A value for people; further lines of a text stand indented under the first."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    lines = ("never" if value is None else str(value)).splitlines()
+    return "\n    ".join(map(printable, lines))
+
+
+def _written(name: str, value: object) -> str:
+    """A setting as `lists set` takes it; of a secret whether there is one."""
+    from posthouse.lists import settings as registry
+    from posthouse.lists.settings.kinds import SECRET, written
+
+    setting = registry.BY_NAME[name]
+    return str(value) if setting.kind == SECRET else written(setting, value)
 
 
 @lists.command("set")

@@ -274,5 +274,5 @@ def vacation(mailing_list: str, address: str, until: datetime | None, end: bool,
     return click.echo(f"{address}: no delivery until {day:%Y-%m-%d %H:%M} UTC." if day else f"{address}: no vacation.")
 
 
-for command in (people.remove_everywhere, people.export, people.import_, people.topics):
+for command in (people.remove_everywhere, people.move, people.export, people.import_, people.topics):
     members.add_command(command)

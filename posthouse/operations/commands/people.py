@@ -102,6 +102,32 @@ def import_(mailing_list: str, source: TextIO, update: bool, dry_run: bool, as_j
         raise click.exceptions.Exit(REFUSED)
 
 
+@click.command("move")
+@click.argument("mailing_list", metavar="LIST")
+@click.argument("address")
+@click.argument("new", metavar="NEW-ADDRESS")
+@click.option("--ask", is_flag=True, help="Ask the new address first; the mail goes there when it has answered.")
+@json_option
+@answers
+def move(mailing_list: str, address: str, new: str, ask: bool, as_json: bool) -> None:
+    """Let a member's mail go to another address. Choices and topics stay; what bounces had stopped begins again."""
+    from posthouse.lists import relocating, subscription
+
+    if ask:
+        done = subscription.request_move(mailing_list, address, new, now_ms(), by=_me())
+    else:
+        moved = relocating.relocate(mailing_list, address, new, _me(), now_ms())
+        done = subscription.MOVED if moved else subscription.ALREADY
+    if as_json:
+        return say_json({"address": address, "new": new, "done": done})
+    said = {
+        subscription.MOVED: f"{new} takes the place of {address}.",
+        subscription.ALREADY: f"{new} is the member's address already.",
+        subscription.ASKED: f"{new} is asked; the mail goes there when it has answered.",
+    }
+    return click.echo(said.get(done, f"{new} was asked within the last hour; it waits for an answer."))
+
+
 @click.command("topics")
 @click.argument("mailing_list", metavar="LIST")
 @click.argument("address")

@@ -139,6 +139,13 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
             [_("You asked by mail that this be done:"), *asked.commands, _("You will get the answer by mail.")],
             button=_("Do it"),
         )
+    if asked.act == "move":
+        return _token_page(
+            request,
+            _("Mail of %(list)s to %(address)s") % words,
+            [_("%(address)s takes the place of the address that has been on the list; all choices stay.") % words],
+            button=_("Send the mail here"),
+        )
     if asked.act in ("join", "invite"):
         return _token_page(
             request,
@@ -171,6 +178,8 @@ def _confirmed(request: HttpRequest, token: str) -> HttpResponse:
         title, line = _("Approved"), _("%(address)s gets a message about it.") % words
     elif done.act == "command":
         title, line = _("Done"), _("%(list)s sends the answer to %(address)s.") % words
+    elif done.act == "move":
+        title, line = _("Done"), _("%(address)s gets the mail of %(list)s from now on.") % words
     elif done.act in ("join", "invite"):
         title, line = _("Welcome to %(list)s") % words, _("%(address)s is on the list now.") % words
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header
@@ -58,20 +58,28 @@ def members(request: HttpRequest, address: str) -> HttpResponse:
         "roles": [
             (MEMBER, _("Members")), (OWNER, _("Owners")), (MODERATOR, _("Moderators")), (NONMEMBER, _("Nonmembers")),
         ],
-        "actions": ACTIONS, "modes": _modes(), "statuses": _statuses(), "pasted": pasted,
+        "quote": lambda address: quote(address, safe="@+"),
+        "actions": ACTIONS, "modes": modes(), "statuses": statuses(), "pasted": pasted,
         "compared": good and request.POST.get("act") == "compare",
     }  # fmt: skip
     return page(request, "desk/members.html", context, status=200 if good else 422)
 
 
-def _modes() -> dict[str, str]:
+def role_names() -> dict[str, str]:
+    """What somebody is on a list, by the value that is kept."""
+    return {MEMBER: _("Member"), OWNER: _("Owner"), MODERATOR: _("Moderator"), NONMEMBER: _("Nonmember")}
+
+
+def modes() -> dict[str, str]:
+    """What members get, by the value that is kept."""
     return {
         "regular": _("single messages"), "mime_digests": _("digests with the messages inside"),
         "plaintext_digests": _("digests as plain text"), "summary_digests": _("summaries"),
     }  # fmt: skip
 
 
-def _statuses() -> dict[str, str]:
+def statuses() -> dict[str, str]:
+    """Who or what stopped delivery, by the value that is kept."""
     return {
         "by_user": _("stopped by the member"), "by_bounces": _("stopped after bounces"),
         "by_moderator": _("stopped by a moderator"),
@@ -163,7 +171,7 @@ def _change(request: HttpRequest, at: Desk) -> tuple[bool, list[str], list[Any]]
             return _set(at, chosen, role, {"moderation_action": action})
         if act == "choose":
             choice = request.POST.get("choice", "")
-            if choice in _modes():
+            if choice in modes():
                 return _set(at, chosen, MEMBER, {"delivery_mode": choice})
             if choice == "stop":
                 return _set(at, chosen, MEMBER, {"delivery_status": BY_MODERATOR})
@@ -252,12 +260,18 @@ def _remove(at: Desk, chosen: list[str], role: str, goodbye: bool) -> tuple[bool
     if role == MEMBER:
         done = mass.remove(at.row.pk, chosen, now_ms(), by=by_of(at.who), goodbye=goodbye).removed
     else:
-        if role == OWNER and not at.who.may_found(at.row.domain.name):
-            left = {one.address for one in roster.members(at.row.pk, OWNER)} - set(chosen)
-            if not left:
-                raise ListError(_("A list keeps at least one owner."))
+        if role == OWNER:
+            last_owner_stays(at, chosen)
         done = sum(roster.remove(at.row.pk, one, role) for one in chosen)
     return True, [ngettext("%(n)d person was removed.", "%(n)d people were removed.", done) % {"n": done}], []
+
+
+def last_owner_stays(at: Desk, chosen: list[str]) -> None:
+    """Raise ListError when these are all the owners; only who founds lists may leave one without."""
+    if at.who.may_found(at.row.domain.name):
+        return
+    if not {one.address for one in roster.members(at.row.pk, OWNER)} - set(chosen):
+        raise ListError(_("A list keeps at least one owner."))
 
 
 def _appoint(request: HttpRequest, at: Desk) -> str:

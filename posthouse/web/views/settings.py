@@ -19,13 +19,11 @@ from posthouse.lists.settings import Setting, items
 from posthouse.lists.settings.kinds import (
     BOOL,
     CHOICE,
-    DECIMAL,
-    DURATION,
     ITEMS,
     LINES,
     NUMBER,
     SECRET,
-    written_duration,
+    written,
 )
 from posthouse.lists.settings.titles import TITLES
 from posthouse.web.access import Hidden
@@ -96,6 +94,7 @@ def area(request: HttpRequest, address: str, name: str) -> HttpResponse:
     if request.method == "POST":
         given = {one.name: request.POST[one.name] for one in chosen if one.name in request.POST}
         said, wrong = _change(at, chosen, given, request.POST.getlist(REMOVE))
+        wrong = {one: f"{label(registry.BY_NAME[one])}: {text}" for one, text in wrong.items()}
         if not wrong:
             at, given = desk(request, address), {}
     fields = [{**_field(one, at.row, given.get(one.name)), "wrong": wrong.get(one.name, "")} for one in chosen]
@@ -162,17 +161,6 @@ def label(setting: Setting) -> str:
     name = setting.name.replace("_", " ").capitalize()
     said = told(name)
     return TITLES.get(setting.name, said) if said == name else said
-
-
-def written(setting: Setting, value: Any) -> str:
-    """A value as its owner writes it."""
-    if setting.kind == BOOL:
-        return "yes" if value else "no"
-    if setting.kind == DURATION:
-        return written_duration(int(value))
-    if setting.kind == DECIMAL:
-        return f"{value:g}"
-    return "" if setting.kind == SECRET else str(value)
 
 
 def _field(setting: Setting, row: object, given: str | None = None) -> dict[str, Any]:
