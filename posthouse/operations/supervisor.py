@@ -102,16 +102,23 @@ def _without_ipv6(name: str, host: str, trial: bool) -> None:
     print(f"This machine has no IPv6: {name} listens on IPv4 only.", file=sys.stderr)
 
 
-def holder_of(port: int) -> str:
-    """` by PROGRAM (process PID)` for whoever listens on a TCP port, as far as we may see; else an empty string."""
+def _listens(table: str, parts: list[str], place: int | str) -> bool:
+    """Whether a line of a table of the kernel is of a socket that listens there."""
+    if table == "unix":
+        return parts[3] == "00010000" and parts[7:] == [place]
+    return parts[3] == "0A" and int(parts[1].rsplit(":", 1)[1], 16) == place
+
+
+def holder_of(place: int | str) -> str:
+    """` by PROGRAM (process PID)` for whoever listens on a TCP port or the path of a UNIX socket, as far as we may
+    see; else an empty string."""
     inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table, column in (("tcp", 9), ("tcp6", 9)) if isinstance(place, int) else (("unix", 6),):
         try:
-            with open(table) as lines:
-                for line in list(lines)[1:]:
-                    parts = line.split()
-                    if parts[3] == "0A" and int(parts[1].rsplit(":", 1)[1], 16) == port:
-                        inodes.add(f"socket:[{parts[9]}]")
+            with open(f"/proc/net/{table}") as lines:
+                for parts in map(str.split, list(lines)[1:]):
+                    if _listens(table, parts, place):
+                        inodes.add(f"socket:[{parts[column]}]")
         except OSError:
             continue
     for pid in filter(str.isdigit, os.listdir("/proc") if inodes else []):

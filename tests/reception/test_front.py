@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import pwd
 import socket
 import stat
 import threading
@@ -14,11 +16,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from posthouse.configuration import Configuration, ConfigurationError, load
+from posthouse.configuration import Configuration, ConfigurationError, Service, load
 from posthouse.database import Bridge
 from posthouse.directory import aliases, domains
 from posthouse.lists import changing, creation
+from posthouse.operations.supervisor import holder_of
 from posthouse.reception.front.conversation import MOST_OCTETS, split
+from posthouse.reception.front.sockets import ServiceError, bind_unix
 from tests.reception.station import Station
 from tests.serving import until
 
@@ -251,6 +255,21 @@ def test_a_unix_socket_has_its_mode_and_replaces_one_that_nobody_holds(
     (tmp_path / "file").write_text("")
     with pytest.raises(ListenError, match="is no socket"):
         opens(service={"listen": [str(tmp_path / "file")]})
+
+
+def test_a_unix_socket_is_the_services_users_and_its_holder_is_named(tmp_path: Path) -> None:
+    path, nobody = str(tmp_path / "service"), pwd.getpwuid(65534)
+    service = Service(listen=[path])
+    [bound] = bind_unix(Configuration(user=nobody.pw_name, service=service))
+    try:
+        if os.geteuid() == 0:
+            assert (os.stat(path).st_uid, os.stat(path).st_gid) == (nobody.pw_uid, nobody.pw_gid)
+        assert f"(process {os.getpid()})" in holder_of(path)
+    finally:
+        bound.close()
+    assert holder_of(path) == ""
+    with pytest.raises(ServiceError, match="there is no group 'no-such-group', see socket_group"):
+        bind_unix(Configuration(service=dataclasses.replace(service, socket_group="no-such-group")))
 
 
 def test_a_database_that_is_away_is_a_temporary_answer_in_every_protocol(

@@ -53,9 +53,10 @@ def test_the_operator_sees_what_the_door_would_say_and_nothing_is_learnt(sqlite:
         assert (refused["action"], refused["check"]) == ("refuse", "spf")
         unknown = tries(house, "--sender", ANA, "--recipient", "nobody@lists.example")
         assert (unknown["check"], str(unknown["reply"])[:9]) == ("routing", "550 5.1.1")
-        visit = ("--from", "127.0.0.1", "--helo", "h.far.example", "--sender", "")
-        told = house.runs("policy", "try", *visit, "--recipient", "garden-bounces@lists.example").stdout
-        assert "Verdict: accept" in told and "Reply: 250 2.1.5" in told
+        for null in ("", "<>"):
+            visit = ("--from", "127.0.0.1", "--helo", "h.far.example", "--sender", null)
+            told = house.runs("policy", "try", *visit, "--recipient", "<garden-bounces@lists.example>").stdout
+            assert "Verdict: accept" in told and "Reply: 250 2.1.5" in told
         assert kept() == before, "trying leaves no trace"
 
         assert house.outside.sends(ANA, [GARDEN], LETTER).startswith("451 4.7.1"), "and the door says the same"

@@ -12,7 +12,7 @@ from posthouse.configuration import Configuration, endpoint
 from posthouse.dns.resolver import Resolver
 from posthouse.operations.doctor import names, reach
 from posthouse.operations.doctor.finding import GOOD, UNKNOWN, WRONG, Finding
-from posthouse.operations.output import REFUSED, answers, json_option, say_json
+from posthouse.operations.output import REFUSED, UNAVAILABLE, answers, json_option, say_json
 
 
 @click.command("check-dns")
@@ -21,7 +21,7 @@ from posthouse.operations.output import REFUSED, answers, json_option, say_json
 @json_option
 @answers
 def check_dns(probe: str | None, as_json: bool) -> None:
-    """Ask the DNS about our name and domains; ends with 1 where something is wrong.
+    """Ask the DNS about our name and domains; ends with 1 where something is wrong, with 4 where nobody answers.
 
     Looks whether the name has addresses of the families that the listeners take, whether each address has this name,
     and where the MX records of our domains lead. What cannot be asked now is told and counts as nothing.
@@ -36,9 +36,12 @@ def check_dns(probe: str | None, as_json: bool) -> None:
                 click.echo(f"{'':8}{one.hint}")
         if all(one.state in (GOOD, UNKNOWN) for one in found):
             asked = sum(one.state == GOOD for one in found)
-            click.echo(f"{asked} of {len(found)} could be asked, and they are as they should be.")
+            said = f"{asked} of {len(found)} could be asked, and they are as they should be."
+            click.echo(said if asked else "Nothing could be asked: the nameservers do not answer.")
     if any(one.state == WRONG for one in found):
         raise click.exceptions.Exit(REFUSED)
+    if found and all(one.state == UNKNOWN for one in found):
+        raise click.exceptions.Exit(UNAVAILABLE)
 
 
 def _domains() -> list[str]:

@@ -26,7 +26,7 @@ def policy() -> None:
 @policy.command("try")
 @click.option("--from", "address", required=True, metavar="IP", help="The client's address.")
 @click.option("--helo", required=True, metavar="NAME", help="What it says in HELO.")
-@click.option("--sender", required=True, metavar="ADDRESS", help='The return path; "" for the null one.')
+@click.option("--sender", required=True, metavar="ADDRESS", help='The return path ("" or "<>": the null one).')
 @click.option("--recipient", required=True, metavar="ADDRESS", help="Whom it writes to.")
 @click.option("--listener", type=click.Choice(LISTENERS), help="Where it connects. Default: transfer, or "
               "submission with --account.")  # fmt: skip
@@ -64,6 +64,11 @@ def try_(
         _tell(answer)
 
 
+def _bare(path: str) -> str:
+    """An address as it stands in MAIL or RCPT, or without the brackets."""
+    return path[1:-1] if path[:1] == "<" and path[-1:] == ">" else path
+
+
 def _mail(
     address: str, helo: str, sender: str, recipient: str, listener: str, account: str, file: BinaryIO | None
 ) -> Mail:
@@ -81,6 +86,7 @@ def _mail(
         fail(f"--from must be an IP address: {address!r}", USAGE)
     if not valid_hello(helo):
         fail(f"--helo must be a domain name or an address literal: {helo!r}", USAGE)
+    sender, recipient = _bare(sender), _bare(recipient)
     for option, value in (("--sender", sender), ("--recipient", recipient)):
         try:
             if value and value.lower() != "postmaster":

@@ -122,6 +122,10 @@ def migrate(check: bool, as_json: bool) -> None:
         click.echo(f"{len(missing)} migrations applied." if missing else "The database was up to date.")
 
 
+def _port_or_path(place: str) -> int | str:
+    return place if place.startswith("/") else configuration.endpoint(place)[1]
+
+
 @click.command()
 @json_option
 @answers
@@ -136,9 +140,9 @@ def status(as_json: bool) -> None:
     behind = pressure.state(chosen.flood, chosen.limits.minimum_free_disk, late, free_bytes(chosen.data))
     kinds = ("transfer", "submission", "submissions", "lmtp")
     places = [(name, place) for name in kinds for place in getattr(chosen.reception, name)]
-    places += [("service", place) for place in chosen.service.listen if not place.startswith("/")]
+    places += [("service", place) for place in chosen.service.listen]
     places += [("web", place) for place in chosen.web.listen]
-    rows = [(name, place, supervisor.holder_of(configuration.endpoint(place)[1])) for name, place in places]
+    rows = [(name, place, supervisor.holder_of(_port_or_path(place))) for name, place in places]
     counts = operator.counts()
     checks = verdicts.counted(now_ms() - _DAY)
     warnings = [SOFT] if chosen.reception.soft_refusals else []

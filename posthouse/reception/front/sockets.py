@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
 import socket
 import stat
 
@@ -23,11 +24,26 @@ def bind_unix(configuration: Configuration) -> list[socket.socket]:
     for text in configuration.service.listen:
         place = listening_place(text)
         if isinstance(place, str):
-            bound.append(_bind(place, int(configuration.service.socket_mode, 8), configuration.service.socket_group))
+            bound.append(_bind(place, int(configuration.service.socket_mode, 8), *_owner(configuration)))
     return bound
 
 
-def _bind(path: str, mode: int, group: str) -> socket.socket:
+def _owner(configuration: Configuration) -> tuple[int, int]:
+    """Whose the sockets are: root, who binds them, gives them to the service's user. Raises ServiceError."""
+    owner, group, named = -1, -1, configuration.service.socket_group
+    try:
+        if configuration.user and os.geteuid() == 0:
+            entry = pwd.getpwnam(configuration.user)
+            owner, group = entry.pw_uid, entry.pw_gid
+    except KeyError:
+        raise ServiceError(f"user: there is no user {configuration.user!r} on this machine") from None
+    try:
+        return owner, grp.getgrnam(named).gr_gid if named else group
+    except KeyError:
+        raise ServiceError(f"service: there is no group {named!r}, see socket_group") from None
+
+
+def _bind(path: str, mode: int, owner: int, group: int) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if os.path.exists(path):
@@ -42,17 +58,14 @@ def _bind(path: str, mode: int, group: str) -> socket.socket:
             sock.bind(path)
         finally:
             os.umask(before)
-        if group:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        if (owner, group) != (-1, -1):
+            os.chown(path, owner, group)
         os.chmod(path, mode)
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except ServiceError:
         sock.close()
         raise
-    except KeyError:
-        sock.close()
-        raise ServiceError(f"service: there is no group {group!r}, see socket_group") from None
     except OSError as error:
         sock.close()
         raise ServiceError(f"service: cannot listen on {path}: {error.strerror}") from error
