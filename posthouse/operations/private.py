@@ -70,11 +70,18 @@ def hindrances(chosen: Configuration) -> Iterator[str]:
             return
 
 
-def unknown_users(chosen: Configuration) -> Iterator[str]:
-    """A sentence for each user of the settings whom this machine does not know."""
+def doubts_about_users(chosen: Configuration) -> Iterator[str]:
+    """A sentence for each user of the settings whom this machine does not know, or whom the service cannot become."""
     for setting, user in (("user", chosen.user), ("pipes.user", chosen.pipes.user)):
         if user and _uid(user) < 0:
             yield f"{setting}: there is no user {user!r} on this machine: useradd --system {user}"
+    service = _uid(chosen.user) if chosen.user else os.geteuid()
+    wanted = _uid(chosen.pipes.user) if chosen.pipes.user else -1
+    if wanted >= 0 and service > 0 and service != wanted and not chosen.pipes.become:
+        yield (
+            f"pipes.user: the service runs as {_name(service)} and may not become {chosen.pipes.user}, so mail for "
+            "programs waits: set pipes.become, or let pipes.user be the service's user"
+        )
 
 
 def give_to_service(path: Path, chosen: Configuration) -> None:

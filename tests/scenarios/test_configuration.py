@@ -72,6 +72,17 @@ def test_users_that_this_machine_does_not_know_are_named(tmp_path: Path) -> None
     assert "belongs to" not in said
 
 
+def test_a_service_that_may_not_become_the_user_of_programs_is_told_before_mail_waits(tmp_path: Path) -> None:
+    pipes = '[pipes]\nuser = "daemon"\n'
+    for service, more, doubted in (
+        ("nobody", "", True), ("nobody", 'become = ["/usr/bin/sudo"]\n', False), ("daemon", "", False),
+        ("root", "", False),
+    ):  # fmt: skip
+        (tmp_path / "posthouse.toml").write_text(f'data_directory = "data"\nuser = "{service}"\n{pipes}{more}')
+        said = "pipes.user: the service runs as nobody and may not become daemon" in checked(tmp_path).stderr
+        assert said == doubted, (service, more)
+
+
 def test_every_complaint_is_told_at_once(tmp_path: Path) -> None:
     assert complaint(tmp_path, 'colour = 1\n[web]\nthreads = "many"\n[limits]\nhops = -2\n').count("\n") == 2
 

@@ -90,7 +90,7 @@ def check_config(as_json: bool) -> None:
     chosen = configuration.active()
     _check_certificate(chosen, starting=False)
     named = click.get_current_context().find_root().params.get("path")
-    for sentence in (*private.unknown_users(chosen), *private.complaints(configuration.find(named), chosen)):
+    for sentence in (*private.doubts_about_users(chosen), *private.complaints(configuration.find(named), chosen)):
         click.echo(f"Warning: {sentence}", err=True)
     if as_json:
         say_json(chosen)
