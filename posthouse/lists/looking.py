@@ -108,7 +108,8 @@ def somebody(pk: int, address: str) -> Somebody | None:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One membership of an account. `own`: what it says itself (None: as for all lists); `holds`: what is so now."""
+    """One membership of an account. `own`: what it says itself (None: as for all lists); `holds`: what is so now;
+    `otherwise`: what would be so if it said nothing itself."""
 
     id: int
     list_pk: int
@@ -118,6 +119,7 @@ class Subscription:
     joined_at: datetime
     own: Mapping[str, Any]
     holds: Mapping[str, Any]
+    otherwise: Mapping[str, Any]
     topics: tuple[str, ...]
     chosen: tuple[str, ...]
     nonmatching: bool
@@ -178,12 +180,11 @@ def choose(
 
 
 def _subscription(row: Membership, account: Account | None, site: SitePreferences | None) -> Subscription:
-    places = (row, row.address, account, site)
-
-    def holds(name: str) -> Any:
-        said = (getattr(place, name, None) for place in places if place is not None)
-        return next((value for value in said if value is not None), BUILT_IN[name])
-
+    otherwise: dict[str, Any] = {}
+    for name in CHOICES:
+        said = (getattr(place, name, None) for place in (row.address, account, site) if place is not None)
+        otherwise[name] = next((value for value in said if value is not None), BUILT_IN[name])
+    own = {name: getattr(row, name) for name in CHOICES}
     mailing_list = row.mailing_list
     return Subscription(
         id=row.pk,
@@ -192,8 +193,9 @@ def _subscription(row: Membership, account: Account | None, site: SitePreference
         list_name=mailing_list.display_name or mailing_list.list_name,
         address=row.address.original,
         joined_at=row.joined_at,
-        own={name: getattr(row, name) for name in CHOICES},
-        holds={name: holds(name) for name in CHOICES},
+        own=own,
+        holds={name: otherwise[name] if said is None else said for name, said in own.items()},
+        otherwise=otherwise,
         topics=tuple(topics.names(mailing_list)) if mailing_list.topics_enabled else (),
         chosen=tuple(topics.chosen(row)),
         nonmatching=row.receive_nonmatching_topics,

@@ -8,13 +8,13 @@ from posthouse import maillog
 from posthouse.lists import holding
 from posthouse.lists.arrived import DELIVERED, Arrived, Taken
 from posthouse.lists.errors import NoSuchHeld
-from posthouse.lists.manners import is_automatic
+from posthouse.lists.manners import is_answer_of_machine, is_automatic
 from posthouse.lists.models import MailingList
 from posthouse.lists.moderation import approved, links
 from posthouse.lists.moderation.case import BEGINNING
 from posthouse.message.parsing import read
 
-_MACHINES = ("X-Autoreply", "X-Autorespond", "X-Auto-Reply", "X-Auto-Response-Suppress", "X-FC-MachineGenerated")
+_MACHINES = ("X-Auto-Response-Suppress", "X-FC-MachineGenerated")  # said of answers, but by some programs of all mail
 _CONFIRM = re.compile(r"(?:^|[\s:])confirm\s+([a-z2-7]{26})\s*$", re.IGNORECASE)
 
 
@@ -33,8 +33,8 @@ def _by_machine(arrived: Arrived) -> str:
     """Why this is the answer of a machine that does not keep RFC 3834: older vacation notes, receipts (RFC 8098)."""
     if (arrived.fields.first("content-type") or "").strip().lower().startswith("multipart/report"):
         return "it is a report"
-    found = [name for name in _MACHINES if name in arrived.fields]
-    return f"it says {found[0]}" if found else ""
+    found = next((name for name in _MACHINES if name in arrived.fields), "")
+    return is_answer_of_machine(arrived.fields) or (f"it says {found}" if found else "")
 
 
 def take(mailing_list: MailingList, arrived: Arrived, detail: str, now: int) -> Taken:

@@ -18,7 +18,7 @@ from posthouse.lists.commands import (
     values_of,
 )
 from posthouse.lists.errors import BadAddress, JoiningClosed, TokenSpent
-from posthouse.lists.manners import is_automatic
+from posthouse.lists.manners import is_answer_of_machine, is_automatic
 from posthouse.lists.models import MailingList
 
 
@@ -27,7 +27,7 @@ def take(mailing_list: MailingList, arrived: Arrived, role: str, detail: str, no
 
     Automatic mail is never answered and never obeyed: a vacation note must not confirm anything (RFC 3834 §2).
     """
-    why = is_automatic(arrived.fields, arrived.return_path)
+    why = is_automatic(arrived.fields, arrived.return_path) or is_answer_of_machine(arrived.fields)
     address = arrived.author[1]
     if why or not address or _is_own(mailing_list, address):
         reason = why or "it has no author who could be answered"

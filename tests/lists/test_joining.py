@@ -188,8 +188,10 @@ def test_a_members_wish_to_join_and_a_strangers_to_leave_are_told_to_them_a_few_
 
 @sqlite
 @pytest.mark.parametrize(
-    "field", ["Auto-Submitted: auto-replied", "Precedence: bulk", "Precedence: JUNK", "List-Id: <x.example>"]
-)
+    "field",
+    ["Auto-Submitted: auto-replied", "Precedence: bulk", "Precedence: JUNK", "List-Id: <x.example>",
+     "X-Autoreply: yes", "X-Vacation: 1", "Precedence: auto_reply"],
+)  # fmt: skip
 @pytest.mark.parametrize("to", [JOIN, LEAVE, REQUEST, "garden-confirm@lists.example"])
 def test_automatic_mail_is_neither_obeyed_nor_answered(field: str, to: str) -> None:
     has_list(members=[ANA])
@@ -200,11 +202,12 @@ def test_automatic_mail_is_neither_obeyed_nor_answered(field: str, to: str) -> N
 
 
 @sqlite
-def test_a_vacation_note_in_answer_to_a_confirmation_confirms_nothing() -> None:
+@pytest.mark.parametrize("field", ["Auto-Submitted: auto-replied", "X-Autorespond: yes"])
+def test_a_vacation_note_in_answer_to_a_confirmation_confirms_nothing(field: str) -> None:
     has_list()
     writes(JOIN)
     to = f"garden-confirm+{token_for(EVE)}@lists.example"
-    writes(to, f"Away: confirm {token_for(EVE)}", "I am away", EVE, NOW, "Auto-Submitted: auto-replied")
+    writes(to, f"Away: confirm {token_for(EVE)}", "I am away", EVE, NOW, field)
     arrives(letter(EVE, to), to, "")
     assert members() == []
 

@@ -102,6 +102,12 @@ def test_every_choice_of_a_member_is_kept(site: Neighbourhood) -> None:
     assert (one.delivery_status, one.delivery_mode, one.moderation_action) == ("enabled", "regular", "")
     assert facts(BEN).delivery_mode == "regular"
 
+    page = client.get(path()).content.decode()
+    assert "as they said for all lists (single messages)" in page
+    client.post(path(), {"act": "save", "delivery_mode": "mime_digests"})
+    page = client.get(path()).content.decode()
+    assert "as they said for all lists (single messages)" in page, "what is left is named, not what holds"
+
     for wrong in ({"moderation_action": "sing"}, {"delivery_mode": "sing"}, {"topic": "song"}):
         assert client.post(path(), {"act": "save", **wrong}).status_code == 422, wrong
     assert client.post(path(), {"act": "sing"}).status_code == 422

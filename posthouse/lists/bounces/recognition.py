@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from posthouse.address import AddressError, key_of, mailboxes
-from posthouse.lists.manners import auto_submitted
+from posthouse.lists.manners import auto_submitted, is_answer_of_machine
 from posthouse.message.headers import Fields
 from posthouse.message.report import DsnRecipient, read_dsn
 
@@ -25,8 +25,6 @@ REPORTED, NO_FAILURE, ANSWER, UNKNOWN = "reported", "no-failure", "answer", "unk
 _REPLY = re.compile(r"(?:\A|: )([2-5])\d\d[ -]")  # behind "gave up after 5 days: RCPT TO: ", where we say so
 # The mailbox is there and refused this message, or all messages for now: full, message too long, content, policy.
 _SOFT_STATUS = re.compile(r"4\.|5\.2\.[23]\Z|5\.3\.4\Z|5\.[67]\.")
-_ANSWER_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponse", "x-auto-reply", "x-autoreply-from", "x-vacation",
-                  "x-boxbe-messageid", "x-tmda-fingerprint", "x-challenge", "x-asvr-challenge")  # fmt: skip
 _ANSWER_SUBJECT = re.compile(
     r"\s*(?:out[ -]of[ -](?:the[ -])?office|automatic reply|auto(?:matic)?[ -]?(?:reply|response|answer)|vacation\b|"
     r"away\b|absen|r[ée]ponse automatique|abwesen|automatische antwort)",
@@ -119,11 +117,8 @@ def _is_failure(one: DsnRecipient) -> bool:
 
 def _is_answer(fields: Fields) -> str:
     """Why this is a machine's answer to an author (vacation, challenge), as words; "" when it may be a report."""
-    for name in _ANSWER_FIELDS:
-        if name in fields:
-            return f"it is an automatic answer: it has the field {name}"
-    if (fields.first("precedence") or "").strip().lower() in ("auto_reply", "auto-reply"):
-        return "it is an automatic answer: so its Precedence says"
+    if why := is_answer_of_machine(fields):
+        return f"it is an automatic answer: {why}"
     if _ANSWER_SUBJECT.match(fields.decoded("subject") or ""):
         return "it is an automatic answer: so its subject says"
     if auto_submitted(fields) in ("auto-replied", "auto-notified"):

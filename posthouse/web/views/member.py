@@ -173,6 +173,7 @@ def _wants(found: looking.Somebody) -> dict[str, Any] | None:
     return {
         "own": {name: _word(value) for name, value in one.own.items()},
         "holds": {name: _shown(name, value) for name, value in one.holds.items()},
+        "otherwise": {name: _shown(name, value) for name, value in one.otherwise.items()},
         "status": status, "state": statuses().get(status, _("mail is sent")),
         "until": _day(one.resumes_at), "joined": _day(one.joined_at),
         "topics": [(topic, topic.casefold() in one.chosen) for topic in one.topics], "nonmatching": one.nonmatching,

@@ -113,7 +113,7 @@ def _shown(one: looking.Subscription) -> dict[str, Any]:
         "id": one.id, "name": one.list_name, "list": one.list_address, "address": one.address,
         "delivery": delivery, "until": f"{one.resumes_at:%Y-%m-%d}" if one.resumes_at else "",
         "own": {name: _word(one.own[name]) for name in BUILT_IN},
-        "holds": {name: _holds(name, one.holds[name]) for name in BUILT_IN},
+        "holds": {name: _holds(name, one.otherwise[name]) for name in BUILT_IN},
         "bounced": one.stopped_by_bounces, "moderated": status == "by_moderator", "last_bounce": one.last_bounce,
         "stopped": day(int(one.stopped_at.timestamp())) if one.stopped_at else "",
         "topics": [(topic, topic.casefold() in one.chosen) for topic in one.topics], "nonmatching": one.nonmatching,
