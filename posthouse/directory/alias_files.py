@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from posthouse.address import AddressError, normal_domain
-from posthouse.directory.alias_syntax import PIPE, Complaint, Entry, Target, included, read
+from posthouse.directory.alias_syntax import PIPE, Complaint, Entry, Target, included, odd, read
 
 MOST_OCTETS = 32 * 1024 * 1024
 MOST_INCLUDED = 4 * 1024 * 1024
@@ -92,6 +92,8 @@ def names_in(path: str) -> frozenset[str]:
         return known[1]
     lines = (line.split("#", 1)[0].split() for line in _text(path, MOST_OCTETS).splitlines())
     made = frozenset(words[0].rstrip(":").lower() for words in lines if words)
+    if any(odd(name) for name in made):
+        raise FileTrouble(f"{path} is not UTF-8")
     with _lock:
         if len(_lists) >= MOST_KEPT:
             _lists.clear()
@@ -144,7 +146,5 @@ def _text(path: str, most: int) -> str:
         raise FileTrouble(f"{path}: {error.strerror}") from None
     if len(octets) > most:
         raise FileTrouble(f"{path} is larger than {most} bytes")
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FileTrouble(f"{Path(path)} is not UTF-8") from None
+    # What is no UTF-8 harms its own entry alone (`odd`): old files have Latin-1 in comments, editors begin with a mark
+    return octets.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")

@@ -24,6 +24,7 @@ _HEAD = 400  # characters in which a name, and the word that begins a reason, st
 _FILES = "mail may not be written to files: {}; hand it to a program, or to an address"
 _NAME = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|([^\s:"#,|/][^:"]*?))\s*:(.*)\Z', re.DOTALL)
 _REASON = re.compile(r":\s*:(fail|defer):", re.IGNORECASE)  # a `#` in a reason is no comment
+_ODD = re.compile("[\ud800-\udfff]")  # octets that are no UTF-8, as `surrogateescape` reads them
 _SPECIAL = re.compile(r":(include|fail|defer|blackhole):\s*(.*)\Z", re.DOTALL | re.IGNORECASE)
 
 
@@ -42,6 +43,9 @@ class Target:
         return f":{self.kind}: {self.text}".rstrip() if self.kind != INCLUDE else f":include:{self.text}"
 
 
+_NOT_UTF_8 = Target(ERROR, "it is not UTF-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What a file says of one name; `line` is where."""
@@ -53,10 +57,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Something in a file that cannot be obeyed."""
+    """Something in a file that cannot be obeyed. `waits`: mail for a name waits until it is mended."""
 
     line: int
     sentence: str
+    waits: bool = False
 
 
 def read(text: str) -> tuple[dict[str, Entry], list[Complaint]]:
@@ -66,14 +71,14 @@ def read(text: str) -> tuple[dict[str, Entry], list[Complaint]]:
     for line, joined in _logical(text):
         match = _NAME.match(joined)
         name = (re.sub(r"\\(.)", r"\1", match[1]) if match[1] else match[2]).lower() if match else ""
-        if match is None or not _is_local_part(name, bool(match[1])):
+        if match is None or odd(name) or not _is_local_part(name, bool(match[1])):
             complaints.append(Complaint(line, f"no `name: targets`, the name without its domain: {joined[:60]!r}"))
             continue
         if name in entries:
             complaints.append(Complaint(line, f"{name} stands on line {entries[name].line} already, which holds"))
             continue
         targets = targets_of(match[3])
-        complaints += [Complaint(line, f"{name}: {one.text}") for one in targets if one.kind == ERROR]
+        complaints += [Complaint(line, f"{name}: {one.text}", waits=True) for one in targets if one.kind == ERROR]
         entries[name] = Entry(name, targets, line)
     return entries, complaints
 
@@ -82,6 +87,8 @@ def targets_of(text: str) -> tuple[Target, ...]:
     """What the right side of an alias says. Never raises: what is wrong is a target of the kind `error`."""
     if len(text) > LONGEST:
         return (Target(ERROR, f"longer than {LONGEST} characters"),)
+    if odd(text):
+        return (_NOT_UTF_8,)
     special = _SPECIAL.match(text.strip())
     if special and special[1].lower() in (FAIL, DEFER):  # the reason goes to the end, commas and all
         return (Target(special[1].lower(), " ".join(special[2].split())[:400]),)
@@ -98,7 +105,7 @@ def included(text: str) -> tuple[Target, ...]:
     found: dict[Target, None] = {}
     for line in text.splitlines():
         for word in _words(_without_comment(line)):
-            found[_target(word)] = None
+            found[_NOT_UTF_8 if odd(word) else _target(word)] = None
             if len(found) > MOST_TARGETS:
                 return (Target(ERROR, f"more than {MOST_TARGETS} targets"),)
     return tuple(found)
@@ -109,6 +116,11 @@ def quoted(word: str) -> str:
     if not re.search(r'[\s,"#\\]', word):
         return word
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def odd(text: str) -> bool:
+    """Whether octets were no UTF-8."""
+    return not text.isascii() and _ODD.search(text) is not None
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:
@@ -169,6 +181,8 @@ def _target(word: str) -> Target:
     plain = re.sub(r"\\(.)", r"\1", whole[1]).strip() if whole else word
     if plain.startswith("|"):
         return _pipe(plain[1:].strip())
+    if plain == "/dev/null":
+        return Target(ERROR, "mail may not be written to files, not even to /dev/null: write :blackhole:")
     if plain.startswith(("/", "~")):
         return Target(ERROR, _FILES.format(plain[:100]))
     special = _SPECIAL.match(plain)

@@ -67,7 +67,7 @@ def _of_file(folder: str, domain: str, path: str) -> Iterator[Finding]:
         hint = f"posthouse domains add {domain}, or [routing] local_domains; or remove the file"
         yield Finding("not-ours", path, f"{domain} is not a domain of ours, so nobody asks this file", hint)
     for complaint in file.complaints:
-        hint = "mend the line; until then mail for the name waits"
+        hint = "mend the line" + ("; until then mail for the name waits" if complaint.waits else ", or take it out")
         yield Finding("syntax", f"{path}:{complaint.line}", complaint.sentence, hint)
     programs = [entry for entry in file.entries.values() if any(one.kind == syntax.PIPE for one in entry.targets)]
     if programs and file.open_to_all:

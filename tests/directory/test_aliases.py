@@ -57,7 +57,8 @@ def test_words_between_colons_have_their_meaning_and_reasons_keep_commas_and_has
     ("line", "rule"),
     [
         ("file: /var/mail/x", "may not be written to files"), ("file: ~/x", "may not be written to files"),
-        ("none:", "no target"), ("rel: |prog", "whole path"), ("rel: :include:x", "whole path"),
+        ("null: /dev/null", "write :blackhole:"), ("none:", "no target"),
+        ("rel: |prog", "whole path"), ("rel: :include:x", "whole path"),
         ("bad: a b@c@d", "no address"), ("open: \"|/bin/sh -c 'x\"", "cannot be read"),
         ("both: ana, :fail: no", "must be all"),
         ("a@b.example: ana", "without its domain"), ("words", "`name: targets`"),
@@ -72,7 +73,7 @@ def test_what_cannot_be_obeyed_is_told_with_its_line_and_never_leads_to_nowhere(
 def test_of_a_name_that_stands_twice_the_first_holds_and_the_second_is_told() -> None:
     entries, complaints = read("ana: one\nANA: two\n")
     assert str(entries["ana"].targets[0]) == "one"
-    assert complaints[0].line == 2 and "line 1" in complaints[0].sentence
+    assert complaints[0].line == 2 and "line 1" in complaints[0].sentence and not complaints[0].waits
 
 
 def test_the_language_is_bounded() -> None:
@@ -117,11 +118,27 @@ def test_one_file_serves_several_domains_by_symlinks(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_used_is_trouble_and_not_no_file(tmp_path: Path) -> None:
     (tmp_path / "a.example").mkdir()
-    (tmp_path / "b.example").write_bytes(b"ana: \xff\n")
-    for name in ("a.example", "b.example"):
-        with pytest.raises(FileTrouble, match=name):
-            alias_files.of_domain(str(tmp_path), name)
+    with pytest.raises(FileTrouble, match=r"a\.example"):
+        alias_files.of_domain(str(tmp_path), "a.example")
     assert alias_files.of_domain(str(tmp_path), "../etc/passwd") is None
+
+
+def test_what_is_no_utf_8_harms_its_own_entry_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.example").write_bytes(
+        b"\xef\xbb\xbffirst: ana  # M\xfcller\n# Stra\xdfe\nm\xfcller: ana\nbad: ana, b\xf6b\nlast: :fail: sch\xf6n\n"
+    )
+    file = alias_files.of_domain(str(tmp_path), "a.example")
+    assert file is not None and list(file.entries) == ["first", "bad", "last"]
+    assert [str(one) for one in file.entries["first"].targets] == ["ana"]
+    assert {one.kind for name in ("bad", "last") for one in file.entries[name].targets} == {"error"}
+    assert [(one.line, one.waits) for one in file.complaints] == [(3, False), (4, True), (5, True)]
+    (tmp_path / "team").write_bytes(b"ana # M\xfcller\nm\xfcller@a.example\n")
+    assert [one.kind for one in alias_files.include(str(tmp_path / "team"), str(tmp_path))] == ["address", "error"]
+    (tmp_path / "domains").write_bytes(b"a.example # M\xfcller\n")
+    assert alias_files.names_in(str(tmp_path / "domains")) == {"a.example"}
+    (tmp_path / "names").write_bytes(b"a.example\nm\xfcller\n")
+    with pytest.raises(FileTrouble, match="names is not UTF-8"):
+        alias_files.names_in(str(tmp_path / "names"))
 
 
 def test_includes_stay_below_their_folder_also_through_symlinks(tmp_path: Path) -> None:
