@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+import uvloop
 
 from posthouse import configuration
 from posthouse.configuration import Configuration, Pipes
-from posthouse.delivery.couriers.pipe import NotPossible, identity, of_exit, unix_lines
+from posthouse.delivery.couriers.pipe import NotPossible, _feed, identity, of_exit, unix_lines
 from posthouse.directory import domains
 from posthouse.queue.outcome import DEFERRED, FAILED
+from posthouse.smtp.outgoing import OutgoingTransaction
 from tests.delivery.leaving import far, leaving, run
 
 NOBODY = pwd.getpwnam("nobody")
@@ -54,6 +59,23 @@ def test_lines_end_with_lf_wherever_the_blocks_are_cut() -> None:
     for size in range(1, len(text)):
         blocks = [text[at : at + size] for at in range(0, len(text), size)]
         assert b"".join(unix_lines(blocks)) == b"a\nb\n\nlone\rcr\r"
+
+
+def test_a_program_that_is_gone_before_it_got_its_message_is_no_trouble() -> None:
+    class Message:
+        def plain(self) -> Iterator[bytes]:
+            yield b"Subject: Short\r\n\r\n"
+
+    async def gone() -> None:
+        program = await asyncio.create_subprocess_exec("/bin/true", stdin=asyncio.subprocess.PIPE)
+        assert program.stdin is not None
+        await program.wait()
+        program.stdin.close()
+        await _feed(program.stdin, b"Return-Path: <>\n", cast(OutgoingTransaction, Message()))
+
+    for loop in (uvloop.new_event_loop, asyncio.new_event_loop):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(gone())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")

@@ -226,10 +226,11 @@ async def _feed(stdin: asyncio.StreamWriter, head: bytes, transaction: OutgoingT
     """Write the message; a program need not read all of it."""
     blocks = unix_lines(transaction.plain())
     try:
-        stdin.write(head)
-        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+        block: bytes | None = head
+        while block is not None and not stdin.is_closing():  # uvloop takes a write behind its end for a fault of ours
             stdin.write(block)
             await stdin.drain()
+            block = await asyncio.to_thread(next, blocks, None)
         stdin.close()
         await stdin.wait_closed()
     except (BrokenPipeError, ConnectionResetError):
