@@ -15,7 +15,7 @@ import uvloop
 
 from posthouse import configuration
 from posthouse.configuration import Configuration, Pipes
-from posthouse.delivery.couriers.pipe import NotPossible, _feed, identity, of_exit, unix_lines
+from posthouse.delivery.couriers.pipe import NotPossible, Programs, _feed, identity, of_exit, unix_lines
 from posthouse.directory import domains
 from posthouse.queue.outcome import DEFERRED, FAILED
 from posthouse.smtp.outgoing import OutgoingTransaction
@@ -103,3 +103,31 @@ def test_a_large_message_reaches_a_program_whole_and_one_that_reads_nothing_is_n
         await host.stop()
 
     run(work)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_a_fault_of_ours_is_logged_with_its_place_and_the_mail_waits(
+    sqlite: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(*_: object) -> None:
+        raise ValueError("never thought of")
+
+    monkeypatch.setattr(Programs, "_run", fails)
+    (tmp_path / "a.example").write_text("ignore: |/bin/true\n")
+    chosen = dataclasses.replace(
+        sqlite, routing=configuration.Routing(aliases=str(tmp_path)), pipes=Pipes(user="nobody")
+    )
+
+    async def work() -> None:
+        host = await far()
+        async with leaving(chosen, host.port) as house:
+            await house.bridge.write(domains.add, "a.example")
+            await house.sends("ignore@a.example")
+            await house.runner.settle()
+            [(_, detail)] = await house.events("deferred")
+            assert detail["reply"] == "internal error, logged: ValueError: never thought of"
+        await host.stop()
+
+    run(work)
+    [record] = [one for one in caplog.records if "the program of ignore@a.example" in one.message]
+    assert record.exc_info is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import grp
 import json
+import logging
 import os
 import pwd
 import shlex
@@ -29,6 +30,8 @@ from posthouse.queue.identity import name_of
 from posthouse.queue.outcome import DEFERRED, DELIVERED, FAILED, Outcome
 from posthouse.routing.destination import ToPipe
 from posthouse.smtp.outgoing import OutgoingTransaction
+
+log = logging.getLogger(__name__)
 
 SEARCHED = "/usr/local/bin:/usr/bin:/bin"  # where the program finds others
 KILLED_SECONDS = 5.0  # until what was told to end is no longer waited for
@@ -154,6 +157,7 @@ class Programs:
             except OSError as error:
                 meaning = _trouble(DEFERRED, "4.3.0", f"it cannot be run: {error.strerror or error}")
             except Exception as error:
+                log.exception("the program of %s could not be given its mail", destination.alias)
                 meaning = internal(error)
         for claimed in job.claims:
             if meaning is None:
