@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from posthouse.address import AddressError, key_of, mailboxes
 from posthouse.database import transaction
-from posthouse.lists import addresses, approval, holding, joining, notices, roster, subscription, vacation
+from posthouse.lists import addresses, approval, bounces, holding, joining, notices, roster, subscription, vacation
 from posthouse.lists.commands import (
     ADD,
     APPROVE,
@@ -26,7 +26,7 @@ from posthouse.lists.commands import (
 )
 from posthouse.lists.errors import ListError, NoSuchHeld, NoSuchRequest
 from posthouse.lists.joining import member_of
-from posthouse.lists.models import MEMBER, MODERATOR, OWNER, MailingList, Membership
+from posthouse.lists.models import ENABLED, MEMBER, MODERATOR, OWNER, MailingList, Membership
 from posthouse.lists.subscription import Confirmed
 
 MOST_SHOWN = 1000  # members, or lists, in one answer
@@ -201,7 +201,9 @@ def _set(row: MailingList, address: str, command: Command, now: int, by: str) ->
     name, value = setting_of(command.rest)
     if name == "delivery_status" and member.delivery_status == "by_moderator":
         return "Not done: the owners have stopped the delivery; write to them."
-    roster.set_preferences(row.pk, member.address.original, MEMBER, **{name: value})
+    begins = (name, value) == ("delivery_status", ENABLED)
+    if not (begins and bounces.restart(row.pk, member.address.original, f"{address} ({by})", now)):
+        roster.set_preferences(row.pk, member.address.original, MEMBER, **{name: value})
     return "Done."
 
 

@@ -146,6 +146,8 @@ def request_move(mailing_list: int | str, address: str, new: str, now: int, *, b
 def refuse_closed(row: MailingList, key: str, invited: bool = False) -> None:
     """Raise JoiningClosed when this address cannot join the list, with the reason as a sentence."""
     if row.state != ACTIVE:
+        if why := " ".join(row.state_reason.split()):
+            raise JoiningClosed(f"{row.address} is {row.state}: it takes no new members ({why})")
         raise JoiningClosed(f"{row.address} is {row.state}: it takes no new members")
     if row.subscription_policy == "closed" and not invited:
         raise JoiningClosed(f"{row.address} takes new members by invitation; write to its owners")

@@ -8,7 +8,7 @@ from posthouse.directory import accounts
 from posthouse.directory.moments import moment
 from posthouse.lists import approval, creation, holding, notices, roster, subscription, vacation
 from posthouse.lists.commands import Command, parsed
-from posthouse.lists.models import HeldPosting, MailingList, Notified, Pending
+from posthouse.lists.models import HeldPosting, MailingList, Membership, Notified, Pending
 from posthouse.message.parsing import read
 from tests.lists.scene import DAY, HOUR, NOW, arrives, copies, has_list, letter, notices_for, posts
 from tests.lists.test_joining import REQUEST, members, token_for, writes
@@ -158,6 +158,22 @@ def test_a_vacation_is_asked_for_by_mail_too() -> None:
     for day, said in (("2023-13-40", "is no day"), ("2001-01-01", "a day to come")):
         writes(REQUEST, f"set delivery until {day}", author=ANA)
         assert said in confirms(ANA)
+
+
+@sqlite
+def test_who_was_stopped_by_bounces_starts_again_with_a_clean_slate() -> None:
+    has_list(members=[ANA])
+    Membership.objects.filter(address__key=ANA).update(
+        delivery_status="by_bounces",
+        bounces=5,
+        bounce_warnings=2,
+        bounce_due_at=moment(NOW),
+        bounce_stopped_at=moment(NOW),
+    )
+    writes(REQUEST, "set delivery on", author=ANA)
+    assert "Done." in confirms(ANA)
+    row = Membership.objects.get(address__key=ANA)
+    assert (row.delivery_status, row.bounces, row.bounce_warnings, row.bounce_due_at) == (None, 0, 0, None)
 
 
 @sqlite

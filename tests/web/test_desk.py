@@ -11,8 +11,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from posthouse.lists import approval, bans, creation, looking, roster, subscription, texts, wording
-from posthouse.lists.errors import NoSuchList
+from posthouse.lists import approval, bans, creation, looking, roster, sentences, subscription, texts, wording
+from posthouse.lists.errors import JoiningClosed, NoSuchList
 from posthouse.lists.moderation import header_matches
 from posthouse.lists.settings import SETTINGS
 from posthouse.lists.settings.titles import TITLES
@@ -308,6 +308,15 @@ def test_a_template_is_previewed_kept_and_taken_back(site: Neighbourhood) -> Non
     assert not wording.listing(GARDEN)
 
 
+def test_nobody_is_asked_to_write_to_a_list_that_takes_nothing(quick_site: Neighbourhood) -> None:
+    client, post = quick_site.as_("stranger"), f'"mailto:{GARDEN}"'
+    assert post in client.get(DESK).content.decode()
+    for state, words in (("paused", "Not while the list is paused"), ("closed", "takes no messages any more")):
+        creation.set_state(GARDEN, state, "Winter.")
+        page = client.get(DESK).content.decode()
+        assert post not in page and words in page and "Winter." in page
+
+
 def test_a_list_is_created_paused_renamed_and_removed_after_asking_twice(site: Neighbourhood) -> None:
     client = site.as_("root")
     made = client.post(
@@ -319,6 +328,12 @@ def test_a_list_is_created_paused_renamed_and_removed_after_asking_twice(site: N
     assert creation.show(seeds).state == "paused"
     for page in ("", "join/"):
         assert "Not while the list is paused" in client.get(f"/lists/{seeds}/{page}").content.decode()
+    with pytest.raises(JoiningClosed, match=r"is paused: it takes no new members \(Winter\)"):
+        subscription.request_join(seeds, BEN, "", now())
+    assert sentences.in_language(f"{seeds} is paused: it takes no new members (Winter)", "fr").endswith(
+        "elle n'accepte pas de nouveaux membres (Winter)"
+    )
+    assert "elle n'accepte pas" in sentences.in_language(f"{seeds} is paused: it takes no new members", "fr")
     client.post(f"/lists/{seeds}/manage/", {"act": "rename", "new": "plants"})
     plants = f"plants@{DOMAIN}"
     assert client.get(f"/lists/{seeds}/manage/").headers["Location"] == f"/lists/{plants}/manage/"
