@@ -7,7 +7,9 @@ import pytest
 from posthouse.directory.moments import moment
 from posthouse.lists import creation, looking, roster, subscription, topics, vacation
 from posthouse.lists.addresses import list_pk
+from posthouse.lists.bounces import telling
 from posthouse.lists.errors import JoiningClosed
+from posthouse.lists.facts import row_of
 from posthouse.lists.models import BY_BOUNCES, Membership, Pending
 from posthouse.message.parsing import read
 from posthouse.web.desk import now_ms
@@ -205,3 +207,11 @@ def test_the_page_is_french_for_french_owners(quick_site: Neighbourhood) -> None
     page = quick_site.as_("owen").get(path(), headers={"accept-language": "fr"}).content.decode()
     for words in ("Passer à cette adresse", "Reçoit ses propres messages", "En faire un responsable"):
         assert words in page
+
+
+def test_the_notice_that_delivery_stopped_leads_owners_to_the_page_of_the_member(quick_site: Neighbourhood) -> None:
+    odd = "a/b?c%d+e@far.example"
+    roster.add(GARDEN, odd)
+    url = telling.member_url(row_of(GARDEN), odd)
+    page = quick_site.as_("owen").get(url.removeprefix(quick_site.configuration.web.base_url))
+    assert page.status_code == 200 and "a/b?c%d+e@far.example" in page.content.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 
 from posthouse import configuration
 from posthouse.address import AddressError, key_of
@@ -67,10 +68,17 @@ def _owners(row: MailingList, kind: str, member: Membership, arrived: Arrived | 
         "score": f"{member.bounce_score:g}",
         "threshold": str(row.bounce_score_threshold),
         "reason": member.last_bounce or "it did not say why",
-        "members_command": f"posthouse members bounces {row.address}",
+        "member_url": member_url(row, member.address.original),
+        "members_command": f"posthouse members bounces {row.address}",  # for texts that were worded before
     }
     attachments = [_attached(arrived)] if arrived else []
     notices.send(row, kind, to, values, now=now, because=arrived.item if arrived else 0, attachments=attachments)
+
+
+def member_url(row: MailingList, address: str) -> str:
+    """The page of a member, for those who run the list."""
+    place = f"{configuration.active().web.base_url}/lists/{quote(row.address, safe='@')}/members"
+    return f"{place}/{quote(address, safe='@+')}/"
 
 
 def _key(address: str) -> str:
