@@ -30,7 +30,7 @@ OURS = (
 
 def garden(**values: str | bool) -> MailingList:
     """A list that is in no database."""
-    values = {"display_name": "Garden", "subject_prefix": "", "footer": "", **values}
+    values = {"display_name": "Garden", "subject_prefix": "", "footer": "", "preferred_language": "en", **values}
     return MailingList(
         list_name="garden", domain=Domain(name="lists.example"), list_id="garden.lists.example", **values
     )
