@@ -183,7 +183,7 @@ def _wants(found: looking.Somebody) -> dict[str, Any] | None:
 def _stands(at: Desk, found: looking.Somebody) -> dict[str, Any] | None:
     """How mail to the member fares, where any came back; None where none did."""
     one = bounces.standing(at.pk, found.address) if found.member else None
-    if one is None or not (one.bounces or one.stopped or one.last_bounce):
+    if one is None or not (one.bounces or one.stopped):
         return None
     return {
         "score": _("Score %(score)s of %(limit)s") % {"score": f"{one.score:g}", "limit": one.threshold},
