@@ -9,7 +9,7 @@ from datetime import datetime
 from posthouse import database, wake
 from posthouse.address import AddressError, parse
 from posthouse.database import announce, transaction
-from posthouse.directory.alias_syntax import CATCH_ALL, ERROR, INCLUDE, PIPE, Target, targets_of
+from posthouse.directory.alias_syntax import CATCH_ALL, ERROR, FAIL, INCLUDE, PIPE, Target, targets_of
 from posthouse.directory.errors import AliasExists, BadAlias, NoSuchAlias
 from posthouse.directory.models import Alias, Domain
 
@@ -48,7 +48,7 @@ def add(address: str, targets: Sequence[str] | str, note: str = "") -> AliasFact
     Raises BadAlias (what is wrong with the address or a target), AliasExists.
     """
     local_part, domain = _parts(address)
-    text = _checked(targets)
+    text = _checked(targets, local_part)
     with transaction():
         row, made = Alias.objects.get_or_create(
             domain=_domain(domain), local_part=local_part, defaults={"targets": text, "note": _note(note)}
@@ -65,7 +65,7 @@ def change(address: str, targets: Sequence[str] | str | None = None, note: str |
     with transaction():
         row = _row(local_part, domain)
         if targets is not None:
-            row.targets = _checked(targets)
+            row.targets = _checked(targets, local_part)
         if note is not None:
             row.note = _note(note)
         row.save(update_fields=["targets", "note", "changed_at"])
@@ -103,7 +103,7 @@ def find(domain: str, local_part: str, name: str) -> dict[str, tuple[Target, ...
     return {str(found): targets_of(str(text)) for found, text in rows}
 
 
-def _checked(targets: Sequence[str] | str) -> str:
+def _checked(targets: Sequence[str] | str, local_part: str) -> str:
     """Targets as they are kept. Raises BadAlias."""
     text = targets if isinstance(targets, str) else ", ".join(targets)
     found = targets_of(text)
@@ -112,6 +112,8 @@ def _checked(targets: Sequence[str] | str) -> str:
             raise BadAlias(one.text)
         if one.kind in (PIPE, INCLUDE):
             raise BadAlias(f"{one}: programs and includes stand in alias files alone")
+        if one.kind == FAIL and local_part == "postmaster":
+            raise BadAlias("mail for the postmaster must reach a person (RFC 5321 §4.5.1): name an address")
     return ", ".join(str(one) for one in found)
 
 

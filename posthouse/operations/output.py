@@ -130,6 +130,8 @@ def answers(command: Command) -> Command:
             fail(f"the input is not UTF-8 (octet {odd}); save it so, or convert it: iconv -f LATIN1 -t UTF-8 FILE")
         except LookupError as error:
             fail(str(error.args[0]) if error.args else str(error), NOT_FOUND)
+        except BrokenPipeError:
+            raise  # whoever read has enough, like `head`: click ends without a word
         except OSError as error:
             fail(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": "), REFUSED)
         except Exception as error:

@@ -94,6 +94,9 @@ def _of_entry(
                 yield from _of_program(target.text, place)
             case syntax.INCLUDE:
                 yield from _of_include(name, domain, target.text, place)
+            case syntax.FAIL if name == "postmaster":
+                sentence = "mail for the postmaster must reach a person (RFC 5321 §4.5.1); the superusers get it"
+                yield Finding("postmaster-refused", place, sentence, "name an address, or take the entry out")
             case syntax.ERROR if not in_file:
                 yield Finding("syntax", place, target.text, "mend it; until then mail for the name waits")
 

@@ -180,6 +180,7 @@ def test_an_alias_of_the_database_is_added_changed_shown_found_and_removed(datab
         ("info@a.example", "|/bin/cat", "alias files alone"),
         ("info@a.example", ":include:/etc/x", "alias files alone"),
         ("info@a.example", "/var/mail/x", "may not be written to files"), ("info@a.example", "", "no target"),
+        ("postmaster@a.example", ":fail: no", "must reach a person"),
         ("info@b.example", "ana", "not a domain here"), ("no address", "ana", "no address"),
     ],
 )  # fmt: skip

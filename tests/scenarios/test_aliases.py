@@ -224,11 +224,24 @@ def test_operators_set_show_list_lint_and_remove_aliases(house: House) -> None:
     assert house.runs("aliases", "lint").exit_code == 0
     ran = house.runs("aliases", "set", GARDEN, "ana@far.example")
     assert ran.exit_code == 0 and "hides garden@lists.example" in ran.stderr
-    says(house, "info: nosuch, one\none: info\nprog: |/missing\ninc: :include:/etc/passwd\nbox: /var/mail/x\n")
+    says(
+        house,
+        "info: nosuch, one\none: info\nprog: |/missing\ninc: :include:/etc/passwd\nbox: /var/mail/x\n"
+        "postmaster: :fail: no\n",
+    )
     ran = house.runs("aliases", "lint", "--json")
     assert ran.exit_code == 1
     kinds = {one["id"] for one in json.loads(ran.stdout)}
-    assert kinds == {"hides-list", "missing-target", "loop", "no-program", "unreachable-include", "syntax", "hidden"}
+    assert kinds == {
+        "hides-list",
+        "missing-target",
+        "loop",
+        "no-program",
+        "unreachable-include",
+        "syntax",
+        "hidden",
+        "postmaster-refused",
+    }
     assert house.runs("aliases", "remove", "info@parent.example").exit_code == 0
     assert house.runs("aliases", "remove", "info@parent.example").exit_code == 3
     ran = house.runs("aliases", "set", "x@parent.example", "|/bin/cat")

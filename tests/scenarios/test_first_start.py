@@ -277,3 +277,17 @@ def test_serving_without_tables_says_what_to_do(tmp_path: Path) -> None:
         env=environment(),
     )  # fmt: skip
     assert ran.returncode == 4 and "run: posthouse migrate" in ran.stderr and ran.stdout == ""
+
+
+def test_whoever_has_read_enough_hears_no_complaint(tmp_path: Path) -> None:
+    (tmp_path / "posthouse.toml").write_text('data_directory = "data"\n')
+    start = [sys.executable, "-m", "posthouse", "--config", "posthouse.toml"]
+    subprocess.run([*start, "migrate"], cwd=tmp_path, env=environment(), capture_output=True, check=True)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody_reads:
+        ran = subprocess.run(
+            [*start, "domains", "list"], cwd=tmp_path, env=environment(), stdout=nobody_reads, stderr=subprocess.PIPE,
+            text=True, check=False,
+        )  # fmt: skip
+    assert ran.stderr == ""
