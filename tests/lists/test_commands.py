@@ -322,6 +322,14 @@ def test_answers_to_a_proven_author_have_a_wide_bound_of_their_own(prefix: bytes
     assert len(notices_for(ANA)) == notices.MOST_A_DAY + (3 if proven else 1)
 
 
+@sqlite
+def test_who_signed_in_to_write_is_proven() -> None:
+    has_list(members=[ANA])
+    for _ in range(notices.MOST_A_DAY + 3):
+        arrives(letter(ANA, REQUEST, "options"), REQUEST, ANA, origin="submission")
+    assert len(notices_for(ANA)) == notices.MOST_A_DAY + 3
+
+
 @both
 def test_even_a_proven_author_gets_a_bounded_number_of_answers_of_all_lists_and_then_one_that_says_so() -> None:
     other = "roses@lists.example"
