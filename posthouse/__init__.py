@@ -17,7 +17,7 @@ The floors (arrows point down only; kept by import-linter):
 
     __main__ > operations > web > reception | delivery > routing > lists > archive >
     queue | directory | encounters > content > database, wake, maillog, settings >
-    configuration > smtp > message | dns > address
+    configuration > belonging > smtp > authenticity > message | dns > address
 """
 
 __version__ = "0.1.0"
