@@ -92,6 +92,13 @@ def test_a_person_is_moderated_and_a_held_posting_shown_from_the_command_line(ho
     outside.posts(ANA, GARDEN, "Beans")
     house.settles()
     [held] = json.loads(house.runs("held", "list", "--json").stdout)
+    shown = house.runs("held", "show", str(held["id"])).stdout
+    for line in (f"list: {GARDEN}", f"author: {held['author']}", f"subject: {held['subject']}"):
+        assert line in shown.splitlines()
+    assert held["reason"] in shown
+    told = json.loads(house.runs("held", "show", str(held["id"]), "--json").stdout)
+    assert told["text"].strip() and told["text"].strip() in shown and told["id"] == held["id"]
+    assert house.runs("held", "show", "99").exit_code == 3
     assert "forwarded" in house.runs("held", "forward", str(held["id"]), "--to", BEN).stdout
     assert "accepted" in house.runs("held", "accept", str(held["id"])).stdout
     outside.posts(ANA, GARDEN, "Peas")

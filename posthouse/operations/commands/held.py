@@ -6,7 +6,9 @@ import getpass
 
 import click
 
-from posthouse.operations.output import answers, json_option, now_ms, say_json, table
+from posthouse.operations.output import answers, json_option, moment, now_ms, plain, printable, say_json, table
+
+SHOWN = 256 * 1024  # octets of a posting of which `held show` tells the text
 
 
 @click.group()
@@ -43,6 +45,32 @@ def show(mailing_list: str | None, discarded: bool, limit: int, skip: int, as_js
     table(("ID", "LIST", "AUTHOR", "SUBJECT", "REASON", "SINCE"), rows, "Nothing waits.")
     if (number := holding.count(mailing_list)) > skip + len(found):
         click.echo(f"{number} wait; the next page: --skip {skip + len(found)}")
+
+
+@held.command("show")
+@click.argument("number", type=click.IntRange(1), metavar="ID")
+@json_option
+@answers
+def show_one(number: int, as_json: bool) -> None:
+    """Show a held posting: who wrote it, why it waits, and the beginning of what it says."""
+    from posthouse.content import keeping
+    from posthouse.lists import holding
+    from posthouse.message.parsing import read
+
+    found = holding.show_held(number)
+    text = read(keeping.read(found.content_id).head(SHOWN)).text
+    if as_json:
+        say_json({**plain(found), "text": text})
+        return
+    rows = {
+        "list": found.list_address, "author": found.author, "return path": found.return_path or "<>",
+        "subject": found.subject, "since": moment(found.held_at), "size": f"{found.size} octets",
+    }  # fmt: skip
+    for name, value in rows.items():
+        click.echo(f"{name}: {printable(value)}")
+    for reason in found.hits or (found.reason,):
+        click.echo(f"why: {printable(reason)}")
+    click.echo("\n" + "\n".join(map(printable, text.splitlines())))
 
 
 @held.command("restore")
