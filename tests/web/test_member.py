@@ -216,3 +216,12 @@ def test_the_notice_that_delivery_stopped_leads_owners_to_the_page_of_the_member
     url = telling.member_url(row_of(GARDEN), odd)
     page = quick_site.as_("owen").get(url.removeprefix(quick_site.configuration.web.base_url))
     assert page.status_code == 200 and "a/b?c%d+e@far.example" in page.content.decode()
+
+
+@pytest.mark.parametrize("visibility", ["members", "public"])
+def test_who_may_see_the_roster_does_not_see_what_its_people_want(quick_site: Neighbourhood, visibility: str) -> None:
+    creation.set_settings(GARDEN, {"member_roster_visibility": visibility})
+    assert quick_site.as_("ana").get(f"/lists/{GARDEN}/members/").status_code == 200
+    for who, status in (("ana", 404), ("eve", 404), ("stranger", 302)):
+        assert quick_site.as_(who).get(path(BEN)).status_code == status
+    assert f"members/{BEN}" not in quick_site.as_("ana").get(f"/lists/{GARDEN}/members/").content.decode()
