@@ -222,7 +222,10 @@ def _exim(lib: Any, name: str, contents: list[bytes], kept: bool) -> dict[str, f
              f"mount --bind {resolver} /etc/resolv.conf && exec /usr/sbin/exim4 -C {exim.conf} -bd -q30m"],
             peer=True)  # fmt: skip
     lib.wait_port(exim.port)
-    exim.pid = int(Path(exim.d, "exim.pid").read_text())
+    written = Path(exim.d, "exim.pid")  # after the port is open
+    while not written.exists():
+        time.sleep(0.05)
+    exim.pid = int(written.read_text())
     try:
         _warm_up(contents, exim.port, kept)
         if on:
