@@ -22,11 +22,13 @@ class Posthouse:
 
     def __init__(
         self, name: str = "posthouse", sink: int = 23602, database: str = "", more: str = "",
-        relay_networks: str = '["127.0.0.0/8"]',
+        relay_networks: str = '["127.0.0.0/8"]', number: int = 0,
     ) -> None:  # fmt: skip
+        """`number`: of those that stand side by side; each has ports of its own."""
         self.lib = harness()
+        transfer, lmtp, self.web = TRANSFER + 100 * number, LMTP + 100 * number, WEB + 100 * number
         self.folder = Path(self.lib.tmp(name))
-        self.port = TRANSFER
+        self.port = transfer
         self.config = self.folder / "posthouse.toml"
         url = f'url = "{database}"' if database else ""
         self.config.write_text(
@@ -36,15 +38,15 @@ hostname = "relay.bench.invalid"
 [database]
 {url}
 [reception]
-transfer = ["127.0.0.1:{TRANSFER}"]
+transfer = ["127.0.0.1:{transfer}"]
 submission = []
-lmtp = ["127.0.0.1:{LMTP}"]
+lmtp = ["127.0.0.1:{lmtp}"]
 relay_networks = {relay_networks}
 [delivery]
 smarthost = "127.0.0.1:{sink}"
 [web]
-listen = ["127.0.0.1:{WEB}"]
-base_url = "http://127.0.0.1:{WEB}"
+listen = ["127.0.0.1:{self.web}"]
+base_url = "http://127.0.0.1:{self.web}"
 costly_per_minute = 0
 [limits]
 connections_per_address = 1000
@@ -74,7 +76,7 @@ stderr = false
             [sys.executable, "-m", "posthouse", "--config", str(self.config), "serve", *words],
             peer=True, cwd=str(ROOT), stdout=self.log, stderr=self.log,
         )  # fmt: skip
-        for port in [TRANSFER] * (not only or "reception" in only) + [WEB] * (not only or "web" in only):
+        for port in [self.port] * (not only or "reception" in only) + [self.web] * (not only or "web" in only):
             self.lib.wait_port(port)
         return self
 
