@@ -154,8 +154,8 @@ def written(chosen: Configuration, nameserver: str, port: int, *more: str) -> tu
 class Sender(threading.Thread):
     """Posts one message after the other, `rest` seconds between them, whatever happens to the far side.
 
-    `accepted` are the recipients of each message that got its 250, by subject; a message whose reply never came is
-    neither accepted nor sent again.
+    `accepted` are the recipients that were taken of each message that got its 250, by subject; a message whose reply
+    never came is neither accepted nor sent again.
     """
 
     def __init__(self, name: str, port: int, choose: Callable[[random.Random], list[str]], rest: float) -> None:
@@ -188,11 +188,15 @@ class Sender(threading.Thread):
             f"{'Some words that fill a line of the message. ' * 20}\r\n"
         )
         server.mail("ana@far.example")
-        for recipient in recipients:
-            server.rcpt(recipient)
+        replies = [(server.rcpt(recipient), recipient) for recipient in recipients]
+        self.refused += [f"{code} {reply!r}" for (code, reply), _ in replies if code != 250]
+        taken = [recipient for (code, _), recipient in replies if code == 250]
+        if not taken:
+            server.rset()
+            return
         code, reply = server.data(content.encode())
         if code == 250:
-            self.accepted[subject] = recipients
+            self.accepted[subject] = taken
         else:
             self.refused.append(f"{code} {reply!r}")
             server.rset()
