@@ -56,7 +56,7 @@ class Policy:
         "tag", "The header is no good: no or several From, no Date, fields that must be alone twice.", "mode"
     )
     attachment: str = setting("tag", "An attachment of a type in `bad_attachments`.", "mode")
-    spam: str = setting("refuse", "A scanner's score is at its `refuse_at` or above.", "mode")
+    spam: str = setting("refuse", "A scanner's score is above its `refuse_at`.", "mode")
     scanner: str = setting(
         "refuse", "A scanner's or milter's own 4yz or 5yz. `refuse` says it as it is, `defer` a 4yz for either.", "mode"
     )

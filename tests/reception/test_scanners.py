@@ -358,9 +358,19 @@ def finish(content: bytes, scans: tuple[Scan, ...] = (), strangers: bool = True)
         (15.34, b"X-Spam-Score: 15.3 (+++++++++++++++)\r\n"), (500.0, b"X-Spam-Score: 500.0 (%s)\r\n" % (b"+" * 50)),
     ],
 )  # fmt: skip
-def test_a_score_is_written_from_tag_at_on_in_tenths(score, field):
+def test_a_score_is_written_above_tag_at_in_tenths(score, field):
     assert fields((Scan("sa", "clean", score),), {"sa": Scanner()}) == field
     assert bar(-2.5) == "--"
+
+
+def test_each_scanner_has_its_own_scores_above_which_it_marks_and_finds_spam(tmp_path):
+    both = {"sa": Scanner(tag_at=4.0), "rs": Scanner(tag_at=-5.0)}
+    assert fields((Scan("sa", "clean", 4.0),), both) == b""
+    assert fields((Scan("sa", "clean", 4.1),), both) == b"X-Spam-Score: 4.1 (++++)\r\n"
+    assert fields((Scan("rs", "clean", -2.0),), both) == b"X-Spam-Score: -2.0 (--)\r\n"
+    said = saying(http({"score": 7.5, "action": "no action"}))
+    for refuse_at, result in ((7.6, "clean"), (7.5, "clean"), (7.4, "spam")):
+        assert through(said, tmp_path, kind="rspamd", refuse_at=refuse_at).result == result
 
 
 def test_a_report_is_folded_and_can_say_nothing_that_is_a_field_of_its_own():
