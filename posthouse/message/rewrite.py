@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from posthouse.address import AddressError, key_of, mailboxes
-from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
 from posthouse.message.words import decode_words, encode_words
 
@@ -86,8 +85,3 @@ def _patterns(prefix: str, numbered: bool) -> tuple[re.Pattern[str], re.Pattern[
     one = r"\s*+" + r"\s*+\d{1,12}".join(re.escape(word) for word in words)
     before = rf"(?:{one}|{_REPLY}|{_ANY_MARK}(?={one}))*+\s*+"
     return re.compile(one, re.IGNORECASE), re.compile(before, re.IGNORECASE)
-
-
-def append_footer(content: bytes, footer_text: str) -> bytes:
-    """The message with the footer at its end; never raises, an empty footer changes nothing (see `decoration`)."""
-    return decorated(content, "", footer_text)

@@ -5,11 +5,15 @@ import pytest
 from posthouse.message import parsing
 from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor
-from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
+from posthouse.message.rewrite import add_subject_prefix, addressed_to
 from posthouse.message.words import decode_words
 
 FOOTER = "_______\ngarden list\nhttps://lists.example/garden\n"
 TAIL = "_______\ngarden list\nhttps://lists.example/garden\n"
+
+
+def with_footer(content: bytes, footer: str) -> bytes:
+    return decorated(content, "", footer)
 
 
 def prefixed(raw: str, prefix: str = "[garden] ") -> str:
@@ -111,7 +115,7 @@ HEAD = b"From: ana@far.example\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
     ],
 )
 def test_a_text_is_continued_in_place(entity):
-    changed = append_footer(HEAD + entity, FOOTER)
+    changed = with_footer(HEAD + entity, FOOTER)
     reading = parsing.read(changed)
     assert reading.text.replace("\r", "") == "Ripe.\n" + TAIL
     assert reading.attachments == ()
@@ -120,7 +124,7 @@ def test_a_text_is_continued_in_place(entity):
 
 
 def test_a_soft_line_does_not_draw_the_footer_in():
-    changed = append_footer(HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nRipe \r\n", FOOTER)
+    changed = with_footer(HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nRipe \r\n", FOOTER)
     assert parsing.read(changed).text.endswith("\n" + TAIL)
 
 
@@ -133,7 +137,7 @@ def test_a_soft_line_does_not_draw_the_footer_in():
     ],
 )
 def test_what_cannot_hold_the_footer_is_wrapped_unchanged(entity, footer):
-    changed = append_footer(HEAD + entity, footer)
+    changed = with_footer(HEAD + entity, footer)
     assert parsing.read(changed).text == "Ripe.\n\n" + footer
     assert entity in changed
     assert changed.startswith(HEAD)
@@ -163,7 +167,7 @@ SIGNED_TEXT = (
     ],
 )
 def test_a_charset_that_cannot_hold_the_footer_gives_way_to_utf_8(entity, footer, text):
-    changed = append_footer(HEAD + entity, footer)
+    changed = with_footer(HEAD + entity, footer)
     reading, fields = parsing.read(changed), Fields(changed)
     assert reading.text.replace("\r", "").endswith((text or "-----END PGP SIGNATURE-----\n") + footer)
     assert reading.attachments == () and b"multipart" not in changed and changed.isascii()
@@ -174,9 +178,9 @@ def test_a_charset_that_cannot_hold_the_footer_gives_way_to_utf_8(entity, footer
 
 def test_a_text_that_is_signed_in_its_own_charset_keeps_its_octets():
     entity = LATIN + SIGNED_TEXT % b"M\xfcsli"
-    changed = append_footer(HEAD + entity, "日本\n")
+    changed = with_footer(HEAD + entity, "日本\n")
     assert entity in changed and parsing.read(changed).text.endswith("日本\n")
-    assert SIGNED_TEXT % b"M\xfcsli" in append_footer(HEAD + entity, "Gr\xfc\xdfe\n")
+    assert SIGNED_TEXT % b"M\xfcsli" in with_footer(HEAD + entity, "Gr\xfc\xdfe\n")
 
 
 @pytest.mark.parametrize(
@@ -193,18 +197,18 @@ def test_what_is_sealed_as_a_whole_stays_as_it_is(kind):
 
 
 def test_the_mark_above_a_signature_keeps_its_blank_and_flowed_lines_are_stuffed():
-    changed = append_footer(
+    changed = with_footer(
         HEAD + b"Content-Type: text/plain; format=flowed\r\n\r\nRipe\r\n", "-- \n> a \n From b\nFrom c"
     )
     assert changed.endswith(b"Ripe\r\n-- \r\n > a\r\n  From b\r\n From c\r\n")
-    assert append_footer(HEAD + QP + b"Ripe\r\n", "-- \nx").endswith(b"Ripe\r\n--=20\r\nx\r\n")
-    assert append_footer(HEAD + b"\r\nRipe\r\n", "> a\nFrom b").endswith(b"Ripe\r\n> a\r\nFrom b\r\n")
-    wide = append_footer(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\nRipe\r\n", " Grüße")
+    assert with_footer(HEAD + QP + b"Ripe\r\n", "-- \nx").endswith(b"Ripe\r\n--=20\r\nx\r\n")
+    assert with_footer(HEAD + b"\r\nRipe\r\n", "> a\nFrom b").endswith(b"Ripe\r\n> a\r\nFrom b\r\n")
+    wide = with_footer(HEAD + b"Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\nRipe\r\n", " Grüße")
     assert "format=flowed; delsp=yes" in Fields(wide).first("content-type") and b"\r\n  Gr=C3=BC=C3=9Fe" in wide
 
 
 def test_a_footer_with_a_very_long_line_is_encoded():
-    changed = append_footer(HEAD + b"\r\nRipe.\r\n", "x" * 2000)
+    changed = with_footer(HEAD + b"\r\nRipe.\r\n", "x" * 2000)
     assert parsing.read(changed).text == "Ripe.\n" + "x" * 2000 + "\n" and b"multipart" not in changed
     assert max(map(len, changed.split(b"\r\n"))) < 100
 
@@ -217,7 +221,7 @@ MIXED = (
 
 @pytest.mark.parametrize("end", [b"\r\n", b"", b"\r\nepilogue --m--\r\n"])
 def test_a_mixed_message_gets_one_more_part(end):
-    changed = append_footer(HEAD + MIXED + end, FOOTER)
+    changed = with_footer(HEAD + MIXED + end, FOOTER)
     reading = parsing.read(changed)
     assert reading.text == "Ripe.\n\n" + TAIL
     assert (len(reading.attachments), reading.oddities[-1:]) == (1, ("it has no Date",))
@@ -226,7 +230,7 @@ def test_a_mixed_message_gets_one_more_part(end):
 
 
 def test_a_mixed_message_without_end_gets_one():
-    changed = append_footer(HEAD + MIXED[:-7], FOOTER)
+    changed = with_footer(HEAD + MIXED[:-7], FOOTER)
     assert parsing.read(changed).text == "Ripe.\n\n" + TAIL
     assert "a multipart has no end" not in parsing.read(changed).oddities
 
@@ -239,20 +243,20 @@ SIGNED = (
 
 
 def test_a_signed_message_is_wrapped_byte_for_byte():
-    changed = append_footer(HEAD + SIGNED, FOOTER)
+    changed = with_footer(HEAD + SIGNED, FOOTER)
     assert SIGNED in changed
     assert parsing.read(changed).text.endswith(TAIL)
 
 
 def test_a_signed_part_inside_a_mixed_message_stays_byte_for_byte():
     mixed = b"Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n" + SIGNED + b"\r\n--m--\r\n"
-    assert SIGNED in append_footer(HEAD + mixed, FOOTER)
+    assert SIGNED in with_footer(HEAD + mixed, FOOTER)
 
 
 def test_line_ends_of_an_import_are_kept():
     for entity in (b"\r\nRipe.\r\n", MIXED + b"\r\n", SIGNED):
-        assert b"\r" not in append_footer((HEAD + entity).replace(b"\r\n", b"\n"), FOOTER)
-        assert append_footer(HEAD + entity, FOOTER).count(b"\n") == append_footer(HEAD + entity, FOOTER).count(b"\r\n")
+        assert b"\r" not in with_footer((HEAD + entity).replace(b"\r\n", b"\n"), FOOTER)
+        assert with_footer(HEAD + entity, FOOTER).count(b"\n") == with_footer(HEAD + entity, FOOTER).count(b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -283,7 +287,7 @@ def test_above_all_else_a_header_is_a_part_of_its_own(entity):
 
 
 def test_an_empty_footer_changes_nothing():
-    assert append_footer(HEAD + b"\r\nRipe.", " \n") == HEAD + b"\r\nRipe."
+    assert with_footer(HEAD + b"\r\nRipe.", " \n") == HEAD + b"\r\nRipe."
 
 
 def test_the_addresses_in_to_and_cc_are_known_by_key():

@@ -21,8 +21,9 @@ from pathlib import Path
 from posthouse import address
 from posthouse.archive import query
 from posthouse.message import parsing, report
+from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor, split
-from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
+from posthouse.message.rewrite import add_subject_prefix, addressed_to
 
 LETTERS = Path(__file__).resolve().parent.parent / "letters"
 SLOW = 2.0  # seconds of this process that one input of MOST octets may take
@@ -107,7 +108,7 @@ def headers(content: bytes) -> None:
         raise Fault("a field that nobody touched has changed")
     if not edited.endswith(content[start:]):
         raise Fault("the body has changed")
-    append_footer(edited, "Leave: garden-leave@lists.example\n")
+    decorated(edited, "", "Leave: garden-leave@lists.example\n")
 
 
 def untouched(fields: Fields) -> list[object]:

@@ -10,8 +10,9 @@ from posthouse import address
 from posthouse.message import mbox, parsing, report
 from posthouse.message.compose import notice
 from posthouse.message.dates import format_date, parse_date
+from posthouse.message.decoration import decorated
 from posthouse.message.headers import Fields, HeaderEditor, encode_field, encode_phrase, split
-from posthouse.message.rewrite import add_subject_prefix, addressed_to, append_footer
+from posthouse.message.rewrite import add_subject_prefix, addressed_to
 from posthouse.message.text import decode, flowed, html_to_text
 from posthouse.message.words import decode_words
 
@@ -112,7 +113,7 @@ def test_any_name_survives_being_a_phrase(name):
 @quick
 @given(MAIL, st.text(max_size=80))
 def test_a_footer_is_always_readable_and_never_loses_a_body(content, footer):
-    changed = append_footer(content, footer)
+    changed = decorated(content, "", footer)
     parsing.read(changed)
     if not footer.strip():
         return
